@@ -1,0 +1,1 @@
+"""The seams: what engines, stages and doors promise one another. No behaviour lives here."""

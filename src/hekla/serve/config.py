@@ -1,0 +1,152 @@
+"""What a `model.toml` says, as values; `hekla.serve.model_toml` parses it, docs/formats/model-toml.md defines it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hekla.base.dtypes import DType
+from hekla.protocols.tensor import TensorSpec
+
+GRAPH = "graph"  # the engine kind of a model that is made of other models
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """[engine]: what computes. `options` are the keys the engine itself reads."""
+
+    kind: str  # an entry point of `hekla.engines`, or GRAPH
+    isolation: Literal["thread", "process"] = "thread"
+    threads: int = 0  # 0: the server's default
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PadConfig:
+    """One [[batching.pad]]: a variable axis of an input that is filled up so that requests can share a batch."""
+
+    input: str
+    axis: int
+    value: float = 0
+    multiple: int = 1  # lengths are rounded up to it, so that few distinct shapes reach the engine
+
+
+@dataclass(frozen=True, slots=True)
+class BatchingConfig:
+    """[batching]: a batch leaves when it is full, or its oldest request waited long enough, or the engine is idle."""
+
+    max_batch: int = 1  # rows
+    max_delay_us: int = 0
+    preferred: tuple[int, ...] = ()  # rows; a batch grows to the largest of these it can fill
+    pad: tuple[PadConfig, ...] = ()
+    adaptive: bool = True  # measure latency by batch size and do not batch where it hurts
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesConfig:
+    """[instances]: how many engines are loaded and run side by side."""
+
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """[queue]: beyond `capacity` waiting requests are refused at once."""
+
+    capacity: int = 512
+    timeout_ms: int = 0  # a request that names no deadline gets this one; 0: none
+    run_timeout_ms: int = 0  # an engine call longer than this counts as hung; 0: never
+    priority_levels: int = 3  # 1 is served first; a request that names none gets the middle one
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsConfig:
+    """[versions]: which of the numbered folders are served."""
+
+    policy: Literal["latest", "all", "specific"] = "latest"
+    count: int = 1  # with "latest": how many
+    specific: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageConfig:
+    """[pipeline.load], [pipeline.preprocess], [pipeline.postprocess], or one stage step of a graph."""
+
+    stage: str  # an entry point of `hekla.stages`
+    concurrency: int = 1
+    queue: int = 256
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """[pipeline]: what happens around the engine."""
+
+    load: StageConfig | None = None
+    preprocess: StageConfig | None = None
+    postprocess: StageConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateConfig:
+    """One [[sequence.states]]: an engine output that comes back as an engine input of the sequence's next request."""
+
+    input: str
+    output: str
+    dtype: DType
+    shape: tuple[int, ...]  # of one sequence: 1 at the batch axis; starts as zeros
+    batch_axis: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceConfig:
+    """[sequence]: requests of one correlation id are run in order and share state."""
+
+    states: tuple[StateConfig, ...] = ()
+    idle_timeout_s: float = 60.0
+    max_sequences: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StepConfig:
+    """One [[graph.steps]]: a model or a stage, fed from the graph's inputs and from earlier steps.
+
+    `inputs` maps the step's input names to "name" (an input of the graph) or "step.name" (an output of a step).
+    With `for_each` set to one of those input names, the step runs once per element of that value, all at once,
+    and each of its outputs is the list of what came.
+    """
+
+    name: str
+    model: str | None = None
+    stage: StageConfig | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    for_each: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GraphConfig:
+    """[graph]: the steps and where the graph's outputs come from ("step.name")."""
+
+    steps: tuple[StepConfig, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """One model folder's `model.toml`."""
+
+    name: str
+    path: Path  # of model.toml
+    engine: EngineConfig
+    description: str = ""
+    task: str = ""  # what `hekla infer` and the OpenAI routes go by: "embedding", "ocr", "vad", "file-type", ""
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    batching: BatchingConfig = BatchingConfig()
+    instances: InstancesConfig = InstancesConfig()
+    queue: QueueConfig = QueueConfig()
+    versions: VersionsConfig = VersionsConfig()
+    pipeline: PipelineConfig = PipelineConfig()
+    sequence: SequenceConfig | None = None
+    graph: GraphConfig | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)  # free text shown to clients

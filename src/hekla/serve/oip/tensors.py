@@ -1,0 +1,239 @@
+"""Tensors as the Open Inference Protocol writes them, to NumPy and back: one definition for REST and gRPC.
+
+Raw tensors are the elements in row-major order, little-endian, without padding (Hekla runs on little-endian
+machines only). A BYTES tensor is one record per element:
+
+    offset  size    meaning
+    0       4       length n of the element, u32 little-endian
+    4       n       the element
+
+`where` is how errors name the tensor: `$.inputs[0]`, `input 'pixels'`.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from hekla.base.dtypes import DType
+from hekla.base.errors import DtypeError, EngineError, InputError, ShapeError
+from hekla.protocols.tensor import Array
+
+Buffer = bytes | bytearray | memoryview
+
+MAX_RANK = 64  # NumPy's own limit
+_MAX_ELEMENTS = 1 << 59  # times 8 bytes each is what an address can count
+_LENGTH = struct.Struct("<I")
+
+
+class CopyCount:
+    """How many payload bytes were copied between the door's buffers and the arrays handed on."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+def check_shape(where: str, shape: Sequence[int]) -> int:
+    """Return the number of elements of a shape.
+
+    Errors: ShapeError for an extent that is not a non-negative integer, more than 64 axes, or a product
+    no memory could hold; extents of 0 do not hide the others.
+    """
+    count = 1
+    nonzero = 1
+    for extent in shape:
+        if type(extent) is not int or extent < 0:
+            raise ShapeError(f"{where}.shape", expected="extents that are integers of 0 or more", got=tuple(shape))
+        count *= extent
+        nonzero *= extent or 1
+    if nonzero >= _MAX_ELEMENTS:
+        raise ShapeError(f"{where}.shape", expected=f"fewer than {_MAX_ELEMENTS} elements", got=tuple(shape))
+    if len(shape) > MAX_RANK:
+        raise ShapeError(f"{where}.shape", expected=f"at most {MAX_RANK} axes", got=f"{len(shape)} axes")
+    return count
+
+
+def dtype_named(where: str, name: str) -> DType:
+    """Return the element type a request names. Errors: DtypeError listing the known ones."""
+    try:
+        return DType(name)
+    except ValueError:
+        known = ", ".join(dtype.value for dtype in DType)
+        raise DtypeError(f"{where}.datatype", expected=f"one of {known}", got=repr(name)) from None
+
+
+def decode_raw(
+    where: str, dtype: DType, shape: Sequence[int], buffer: Buffer, copies: CopyCount | None = None
+) -> Array:
+    """Return the array a raw tensor holds: a read-only view of the buffer where its alignment allows.
+
+    Ownership: the view keeps the buffer alive; the caller must not change the buffer while the array is in use.
+    Cost: nothing is copied, except misaligned tensors and BYTES; the bytes copied are added to `copies`.
+    Errors: ShapeError for a bad shape; InputError where the byte count is not what shape and datatype
+    need, for a BOOL byte that is neither 0 nor 1, and for broken BYTES records.
+    """
+    count = check_shape(where, shape)
+    if dtype is DType.BYTES:
+        if copies is not None:
+            copies.bytes += memoryview(buffer).nbytes
+        return decode_bytes_tensor(where, shape, buffer)
+    view = memoryview(buffer)
+    expected = count * dtype.itemsize
+    if view.nbytes != expected:
+        raise InputError(
+            f"expected {expected} bytes for {dtype.value} of shape {list(shape)}, got {view.nbytes}", where=where
+        )
+    if not count:
+        return np.empty(shape, dtype.numpy)
+    array: Array = np.frombuffer(view, dtype.numpy)
+    if not array.flags.aligned:
+        if copies is not None:
+            copies.bytes += expected
+        array = array.copy()
+    if dtype is DType.BOOL and array.view(np.uint8).max() > 1:
+        raise InputError("a BOOL element is one byte, 0 or 1", where=where)
+    if array.flags.writeable:
+        array.flags.writeable = False
+    return array.reshape(shape)
+
+
+def encode_raw(array: Array) -> memoryview:
+    """Return the raw tensor of an array as a flat view of bytes; copies only what is not contiguous, and BYTES.
+
+    Errors: EngineError for an array the protocol cannot carry (complex numbers, objects that are not bytes or str).
+    """
+    if array.dtype.kind in "OSU":
+        return memoryview(encode_bytes_tensor(array))
+    if array.dtype.byteorder == ">":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def decode_bytes_tensor(where: str, shape: Sequence[int], buffer: Buffer) -> Array:
+    """Return an object array of `bytes` from length-prefixed records.
+
+    Errors: InputError where a record ends beyond the buffer or the number of records is not what the shape needs.
+    """
+    raw = buffer if type(buffer) is bytes else bytes(buffer)
+    unpack = _LENGTH.unpack_from
+    elements: list[bytes] = []
+    append = elements.append
+    position, end = 0, len(raw)
+    try:
+        while position < end:
+            start = position + 4
+            position = start + unpack(raw, position)[0]
+            append(raw[start:position])
+    except struct.error:
+        position = -1
+    if position != end:
+        raise InputError(f"BYTES record {max(len(elements) - (position > end), 0)} runs past the end", where=where)
+    return bytes_array(where, shape, elements)
+
+
+def bytes_array(where: str, shape: Sequence[int], elements: Sequence[bytes]) -> Array:
+    """Return an object array of the elements. Errors: InputError where their number is not what the shape needs."""
+    count = check_shape(where, shape)
+    if len(elements) != count:
+        raise InputError(f"expected {count} elements for shape {list(shape)}, got {len(elements)}", where=where)
+    array: Array = np.empty(count, np.object_)
+    array[:] = elements
+    return array.reshape(shape)
+
+
+def encode_bytes_tensor(array: Array) -> bytes:
+    """Return the length-prefixed records of an array of bytes or str (str becomes UTF-8).
+
+    Errors: EngineError for an element that is neither.
+    """
+    pack = _LENGTH.pack
+    parts: list[bytes] = []
+    append = parts.append
+    for element in array.reshape(-1).tolist():
+        record = element_bytes(element)
+        append(pack(len(record)))
+        append(record)
+    return b"".join(parts)
+
+
+def element_bytes(element: object) -> bytes:
+    """Return one element of a BYTES output as bytes. Errors: EngineError unless it is bytes or str."""
+    if isinstance(element, bytes):
+        return element
+    if isinstance(element, str):
+        return element.encode()
+    if isinstance(element, bytearray | memoryview):
+        return bytes(element)
+    raise EngineError(f"an element of a BYTES output is a {type(element).__name__}, not bytes or str")
+
+
+def decode_values(where: str, dtype: DType, shape: Sequence[int], values: Sequence[object]) -> Array:
+    """Return the array of a tensor written as numbers: JSON `data` (flat or nested) or typed gRPC contents.
+
+    BYTES takes str (as UTF-8) or bytes. BOOL takes booleans only, integers take no fractions, and every value must
+    fit its type: nothing wraps around or becomes infinite in silence.
+    Errors: InputError and ShapeError naming the tensor.
+    """
+    count = check_shape(where, shape)
+    if dtype is DType.BYTES:
+        return bytes_array(where, shape, [_text_bytes(where, value) for value in _flat(where, values, MAX_RANK)])
+    try:
+        array: Array = np.array(values)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"the data are not a regular array of numbers: {error}", where=where) from None
+    if array.size != count:
+        raise InputError(f"expected {count} elements for shape {list(shape)}, got {array.size}", where=where)
+    if not count:
+        return np.empty(shape, dtype.numpy)
+    return _cast(where, dtype, array).reshape(shape)
+
+
+def _cast(where: str, dtype: DType, array: Array) -> Array:
+    kind = array.dtype.kind
+    if kind not in _ACCEPTED_KINDS[dtype]:
+        wanted = {"b": "booleans", "i": "integers"}.get(_ACCEPTED_KINDS[dtype][0], "numbers")
+        raise InputError(f"the data of a {dtype.value} tensor must be {wanted}", where=where)
+    if array.dtype == dtype.numpy:
+        return array
+    if dtype.is_float:
+        with np.errstate(over="raise"):
+            try:
+                return array.astype(dtype.numpy)
+            except FloatingPointError:
+                raise InputError(f"a value is too large for {dtype.value}", where=where) from None
+    bounds = np.iinfo(dtype.numpy)
+    if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
+        raise InputError(f"a value does not fit {dtype.value} ({bounds.min} to {bounds.max})", where=where)
+    return array.astype(dtype.numpy)
+
+
+def _accepted_kinds(dtype: DType) -> str:
+    if dtype is DType.BOOL:
+        return "b"
+    return "fiu" if dtype.is_float else "iu"
+
+
+_ACCEPTED_KINDS = {dtype: _accepted_kinds(dtype) for dtype in DType}
+
+
+def _flat(where: str, values: Sequence[object], depth: int) -> Iterator[object]:
+    if not depth:
+        raise InputError(f"the data are nested more than {MAX_RANK} deep", where=where)
+    for value in values:
+        if isinstance(value, list):
+            yield from _flat(where, value, depth - 1)
+        else:
+            yield value
+
+
+def _text_bytes(where: str, value: object) -> bytes:
+    if isinstance(value, str):
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            raise InputError("a BYTES element is not valid Unicode text", where=where) from None
+    if isinstance(value, bytes):
+        return value
+    raise InputError(f"the data of a BYTES tensor must be strings, got {type(value).__name__}", where=where)

@@ -8,6 +8,7 @@ from pathlib import Path
 from hekla.base.errors import NotFoundError, nearest_name
 
 HERE = Path(__file__).parent
+VERSION = "1"  # every sample has one version
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,16 @@ class SampleModel:
     def recipe(self) -> Path:
         """The folder whose model.toml (and anything beside it) is copied."""
         return HERE / "recipes" / self.name
+
+    def recipe_files(self) -> list[str]:
+        """What lies in the recipe's own version folder, word lists and the like: paths in it."""
+        own = self.recipe / VERSION
+        return sorted(str(path.relative_to(own)) for path in own.rglob("*") if path.is_file())
+
+    @property
+    def has_version(self) -> bool:
+        """False for a model that is a model.toml alone: a graph of others."""
+        return bool(self.files or self.recipe_files())
 
 
 def sample_models(path: Path = HERE / "packages.toml") -> dict[str, SampleModel]:

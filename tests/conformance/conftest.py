@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.conformance.triton_clients import KINDS, TritonClient
-from tests.conformance.triton_models import write_triton_models
+from tests.conformance.triton_models import write_running_sum, write_triton_models
 from tests.model_folders import ONNX_TYPE, write_identity_model
 from tests.running_server import RunningServer, running_server
 
@@ -22,6 +22,7 @@ def server(triton_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     identities = tmp_path_factory.mktemp("identities")
     for kind in ONNX_TYPE:
         write_identity_model(identities, f"identity_{kind.lower()}", kind)
+    write_running_sum(identities)
     with running_server(triton_models, identities, args=["--python-models", str(triton_models)]) as running:
         yield running
 

@@ -42,15 +42,26 @@ def test_the_first_request_of_a_sequence_is_told_apart(client: TritonClient, tex
     assert _send(client, "simple_sequence", sequence, [100, *_VALUES]) == [101, *_VALUES]
 
 
+def test_the_last_request_is_told_apart_and_knows_its_id(client: TritonClient) -> None:
+    answers = _send(client, "simple_dyna_sequence", 1000, [0, *_VALUES])
+    assert answers == [1, *_VALUES[:-1], _VALUES[-1] + 1000]
+
+
+def test_a_text_id_reaches_the_model(client: TritonClient) -> None:
+    sums = [int(x) for x in np.cumsum([20, *_VALUES])]
+    answers = _send(client, "simple_string_dyna_sequence", "1002", [20, *_VALUES])
+    assert answers == [*sums[:-1], sums[-1] + 1002]
+
+
 def test_state_is_carried_from_request_to_request(client: TritonClient) -> None:
     sums = [int(x) for x in np.cumsum(_VALUES)]
-    assert _send(client, "simple_string_dyna_sequence", _new_id(), _VALUES) == sums
+    assert _send(client, "running_sum", _new_id(), _VALUES) == sums
 
 
 def test_an_id_starts_from_zero_after_its_end(client: TritonClient) -> None:
     sequence = _new_id()
-    assert _send(client, "simple_string_dyna_sequence", sequence, [1, 2]) == [1, 3]
-    assert _send(client, "simple_string_dyna_sequence", sequence, [1, 2]) == [1, 3]
+    assert _send(client, "running_sum", sequence, [1, 2]) == [1, 3]
+    assert _send(client, "running_sum", sequence, [1, 2]) == [1, 3]
 
 
 def test_sequences_do_not_mix(client: TritonClient) -> None:
@@ -60,7 +71,7 @@ def test_sequences_do_not_mix(client: TritonClient) -> None:
     for step in range(4):
         for sequence, factor in ((first, 1), (second, 10)):
             answer = client.infer(
-                "simple_string_dyna_sequence",
+                "running_sum",
                 {"INPUT": one * factor},
                 sequence_id=sequence,
                 sequence_start=step == 0,
@@ -86,7 +97,7 @@ def test_a_stream_carries_interleaved_sequences_in_order(server: RunningServer) 
                 tensor = tritonclient.grpc.InferInput("INPUT", [1, 1], "INT32")
                 tensor.set_data_from_numpy(np.full((1, 1), value, np.int32))
                 client.async_stream_infer(
-                    "simple_string_dyna_sequence",
+                    "running_sum",
                     [tensor],
                     request_id=f"{sequence}_{place}",
                     sequence_id=sequence,
@@ -130,7 +141,7 @@ def test_the_asyncio_stream_answers_too(server: RunningServer) -> None:
             tensor = tritonclient.grpc.InferInput("INPUT", [1, 1], "INT32")
             tensor.set_data_from_numpy(np.full((1, 1), value, np.int32))
             yield {
-                "model_name": "simple_string_dyna_sequence",
+                "model_name": "running_sum",
                 "inputs": [tensor],
                 "sequence_id": 77,
                 "sequence_start": value == 1,

@@ -7,18 +7,16 @@
 | simple_string | the same in decimal numbers written as BYTES |
 | simple_identity | BYTES [n, m]: OUTPUT0 = INPUT0 |
 | simple_sequence | INT32 [n, 1]: INPUT, plus 1 on the first request of a sequence |
-| simple_dyna_sequence | the same; without Triton's addition of the correlation id on the last request |
-| simple_string_dyna_sequence | INT32 [n, 1]: the running sum; without that addition |
+| simple_dyna_sequence | the same, and the correlation id added on the last request |
+| simple_string_dyna_sequence | INT32 [n, 1]: the running sum, and the correlation id, a number in text, added on the last |
 
-The additions are left out because a Hekla model is handed its sequence's state, not the correlation id or end flag.
 `python tests/conformance/triton_models.py FOLDER` writes the repository.
 """
 
 import sys
 from pathlib import Path
 
-import numpy as np
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, helper
 from tests.model_folders import ONNX_TYPE, tensor_tables, write_onnx_model, write_python_model
 
 _IDENTITY_CODE = '''\
@@ -33,16 +31,28 @@ class Model:
         return {"OUTPUT0": inputs["INPUT0"]}
 '''
 
-_SEQUENCE_TOML = """
-[sequence]
-idle_timeout_s = 60.0
-
+SUM_STATE = """
 [[sequence.states]]
-input = "state_in"
-output = "state_out"
+input = "sum_in"
+output = "sum_out"
 dtype = "INT32"
 shape = [1, 1]
 """
+
+
+def write_running_sum(repository: Path, name: str = "running_sum") -> Path:
+    """Write a model that answers the sum of its sequence's inputs so far: its only control is its state."""
+    return write_onnx_model(
+        repository,
+        name,
+        [
+            helper.make_node("Add", ["INPUT", "sum_in"], ["OUTPUT"]),
+            helper.make_node("Identity", ["OUTPUT"], ["sum_out"]),
+        ],
+        [("INPUT", "INT32", ["n", 1]), ("sum_in", "INT32", ["n", 1])],
+        [("OUTPUT", "INT32", ["n", 1]), ("sum_out", "INT32", ["n", 1])],
+        toml=f"\n[sequence]\n{SUM_STATE}",
+    )
 
 
 def write_triton_models(repository: Path) -> Path:
@@ -51,18 +61,11 @@ def write_triton_models(repository: Path) -> Path:
     _write_adder(repository, "simple", "INT32", toml)
     _write_adder(repository, "simple_int8", "INT8", toml)
     _write_adder(repository, "simple_string", "BYTES", toml)
-    write_python_model(
-        repository,
-        "simple_identity",
-        _IDENTITY_CODE,
-        toml
-        + tensor_tables([("INPUT0", "BYTES", ["n", "m"])], [("OUTPUT0", "BYTES", ["n", "m"])]).replace(
-            "shape", "batch_axis = 0\nshape"
-        ),
-    )
-    _write_sequence(repository, "simple_sequence", is_sum=False)
-    _write_sequence(repository, "simple_dyna_sequence", is_sum=False)
-    _write_sequence(repository, "simple_string_dyna_sequence", is_sum=True)
+    identity = [("INPUT0", "BYTES", ["n", "m"])], [("OUTPUT0", "BYTES", ["n", "m"])]
+    write_python_model(repository, "simple_identity", _IDENTITY_CODE, toml + tensor_tables(*identity))
+    _write_sequence(repository)
+    _write_dyna_sequence(repository)
+    _write_string_dyna_sequence(repository)
     return repository
 
 
@@ -83,28 +86,56 @@ def _write_adder(repository: Path, name: str, kind: str, toml: str) -> None:
     )
 
 
-def _write_sequence(repository: Path, name: str, *, is_sum: bool) -> None:
-    """State: the sum so far, or 1 once the sequence has begun."""
-    one = numpy_helper.from_array(np.ones((1, 1), np.int32), "one")
-    if is_sum:
-        nodes = [
-            helper.make_node("Add", ["INPUT", "state_in"], ["OUTPUT"]),
-            helper.make_node("Identity", ["OUTPUT"], ["state_out"]),
-        ]
-    else:
-        nodes = [
-            helper.make_node("Sub", ["one", "state_in"], ["is_first"]),
-            helper.make_node("Add", ["INPUT", "is_first"], ["OUTPUT"]),
-            helper.make_node("Max", ["state_in", "one"], ["state_out"]),
-        ]
+def _write_sequence(repository: Path) -> None:
     write_onnx_model(
         repository,
-        name,
-        nodes,
-        [("INPUT", "INT32", ["n", 1]), ("state_in", "INT32", ["n", 1])],
-        [("OUTPUT", "INT32", ["n", 1]), ("state_out", "INT32", ["n", 1])],
-        initializers=[] if is_sum else [one],
-        toml=_SEQUENCE_TOML,
+        "simple_sequence",
+        [helper.make_node("Add", ["INPUT", "START"], ["OUTPUT"])],
+        [("INPUT", "INT32", ["n", 1]), ("START", "INT32", ["n", 1])],
+        [("OUTPUT", "INT32", ["n", 1])],
+        toml=_controls(START="start"),
+    )
+
+
+def _write_dyna_sequence(repository: Path) -> None:
+    write_onnx_model(
+        repository,
+        "simple_dyna_sequence",
+        [
+            helper.make_node("Add", ["INPUT", "START"], ["started"]),
+            helper.make_node("Mul", ["END", "CORRID"], ["farewell"]),
+            helper.make_node("Add", ["started", "farewell"], ["OUTPUT"]),
+        ],
+        [(name, "INT32", ["n", 1]) for name in ("INPUT", "START", "END", "CORRID")],
+        [("OUTPUT", "INT32", ["n", 1])],
+        toml=_controls(START="start", END="end", CORRID="correlation_id"),
+    )
+
+
+def _write_string_dyna_sequence(repository: Path) -> None:
+    write_onnx_model(
+        repository,
+        "simple_string_dyna_sequence",
+        [
+            helper.make_node("Cast", ["CORRID"], ["id"], to=ONNX_TYPE["INT32"]),
+            helper.make_node("Mul", ["END", "id"], ["farewell"]),
+            helper.make_node("Add", ["INPUT", "sum_in"], ["sum_out"]),
+            helper.make_node("Add", ["sum_out", "farewell"], ["OUTPUT"]),
+        ],
+        [
+            ("INPUT", "INT32", ["n", 1]),
+            ("END", "INT32", ["n", 1]),
+            ("CORRID", "BYTES", ["n", 1]),
+            ("sum_in", "INT32", ["n", 1]),
+        ],
+        [("OUTPUT", "INT32", ["n", 1]), ("sum_out", "INT32", ["n", 1])],
+        toml=_controls(END="end", CORRID="correlation_id") + SUM_STATE,
+    )
+
+
+def _controls(**kinds: str) -> str:
+    return "\n[sequence]\n" + "".join(
+        f'[[sequence.controls]]\ninput = "{name}"\nkind = "{kind}"\n' for name, kind in kinds.items()
     )
 
 

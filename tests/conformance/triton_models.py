@@ -8,7 +8,7 @@
 | simple_identity | BYTES [n, m]: OUTPUT0 = INPUT0 |
 | simple_sequence | INT32 [n, 1]: INPUT, plus 1 on the first request of a sequence |
 | simple_dyna_sequence | the same, and the correlation id added on the last request |
-| simple_string_dyna_sequence | INT32 [n, 1]: the running sum, and the correlation id, a number in text, added on the last |
+| simple_string_dyna_sequence | INT32 [n, 1]: the running sum, plus the correlation id (a number in text) on the last |
 
 `python tests/conformance/triton_models.py FOLDER` writes the repository.
 """

@@ -1,0 +1,91 @@
+"""Limits the operator sets: body size, and the time a client may take to send."""
+
+import time
+from pathlib import Path
+
+import pytest
+from tests.conftest import Serve
+from tests.faults.raw_http import RawConnection, get, head
+from tests.running_server import RunningServer
+
+_PATH = "/v2/models/adder/infer"
+
+
+@pytest.fixture
+def strict(serve: Serve, repository: Path) -> RunningServer:
+    """A server with limits small enough to reach."""
+    return serve(
+        repository,
+        "--python-models",
+        str(repository),
+        "--max-body-mb",
+        "1",
+        "--header-timeout-s",
+        "1",
+        "--body-timeout-s",
+        "1",
+    )
+
+
+def test_oversized_and_slow_requests_are_cut_off(strict: RunningServer) -> None:
+    # One server for all of these: starting one costs more than the checks.
+    _an_oversized_body_is_refused_before_it_is_sent(strict)
+    _an_oversized_chunked_body_is_refused_while_it_is_sent(strict)
+    _a_head_that_never_ends_is_cut_off(strict)
+    _a_body_that_never_ends_is_cut_off(strict)
+    _an_idle_connection_between_requests_is_left_alone(strict)
+
+
+def _an_oversized_body_is_refused_before_it_is_sent(server: RunningServer) -> None:
+    with RawConnection(server.host_and_port) as connection:
+        reply = connection.send(head("POST", _PATH, f"Content-Length: {(1 << 20) + 1}")).read()
+        assert reply.status == 413, reply
+        assert "1" in reply.json()["error"]
+        assert connection.is_closed_by_server()
+
+
+def _an_oversized_chunked_body_is_refused_while_it_is_sent(server: RunningServer) -> None:
+    chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    with RawConnection(server.host_and_port) as connection:
+        connection.send(head("POST", _PATH, "Transfer-Encoding: chunked"))
+        try:
+            for _ in range(64):
+                connection.send(chunk)
+            reply = connection.read()
+        except ConnectionError:
+            return
+        assert reply.status == 413, reply
+
+
+def _a_head_that_never_ends_is_cut_off(server: RunningServer) -> None:
+    with RawConnection(server.host_and_port, timeout_s=20) as connection:
+        began = time.monotonic()
+        connection.send(b"GET /v2/health/live HTTP/1.1\r\nHost: t\r\nX-Slow: ")
+        _expect_cut(connection)
+        assert time.monotonic() - began >= 0.9, "cut off before its time"
+
+
+def _a_body_that_never_ends_is_cut_off(server: RunningServer) -> None:
+    with RawConnection(server.host_and_port, timeout_s=20) as connection:
+        began = time.monotonic()
+        connection.send(head("POST", _PATH, "Content-Length: 100"), b"{")
+        _expect_cut(connection)
+        assert time.monotonic() - began >= 0.9, "cut off before its time"
+
+
+def _expect_cut(connection: RawConnection) -> None:
+    try:
+        reply = connection.read()
+    except ConnectionError:
+        return
+    assert reply.status == 408, reply
+    assert connection.is_closed_by_server()
+
+
+def _an_idle_connection_between_requests_is_left_alone(server: RunningServer) -> None:
+    with RawConnection(server.host_and_port) as connection, RawConnection(server.host_and_port) as other:
+        assert connection.send(get("/v2/health/live")).read().status == 200
+        # The slow head's time-out tells that longer than the limit has passed.
+        other.send(b"GET / HT")
+        _expect_cut(other)
+        assert connection.send(get("/v2/health/live")).read().status == 200

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.faults import grpc_requests
 from tests.faults.fault_models import Gate, request_document
+from tests.faults.waiting import wait_for_metric, wait_until_model_is_ready
 from tests.running_server import Reply, RunningServer
 
 
@@ -52,7 +53,7 @@ def test_a_bad_request_in_a_batch_never_fails_its_neighbours(server: RunningServ
         gate.wait_until_engine_is_here()
         # The engine is held: these eight wait, and leave together when it is free.
         replies = [pool.submit(_ask, server, "picky", x, mode="raise" if x in (3.0, 6.0) else "") for x in values]
-        _wait_for_queue(server, "picky", len(values))
+        wait_for_metric(server, "hekla_queue_depth", len(values), model="picky")
         gate.open()
         assert holder.result().status == 200
     statuses = {x: reply.result().status for x, reply in zip(values, replies, strict=True)}
@@ -67,7 +68,7 @@ def test_rows_of_a_batch_go_back_to_their_senders(server: RunningServer, gate: G
         holder = pool.submit(_ask, server, "picky", 0.0, mode=gate.mode)
         gate.wait_until_engine_is_here()
         replies = [pool.submit(_ask, server, "picky", float(n), float(-n)) for n in range(1, 5)]
-        _wait_for_queue(server, "picky", 4)
+        wait_for_metric(server, "hekla_queue_depth", 4, model="picky")
         gate.open()
         assert holder.result().status == 200
         for n, reply in enumerate(replies, start=1):
@@ -81,7 +82,7 @@ def test_an_engine_that_hangs_is_given_up_on(server: RunningServer, gate: Gate, 
     assert "300" in reply.error, "the error names the limit that was passed"
     if model == "hanging":
         gate.open()  # a thread cannot be killed: let it end
-    _wait_until_ready(server, model)
+    wait_until_model_is_ready(server, model)
     assert _outputs(_ask(server, model, 2.0))["VALUE"] == [2.0]
 
 
@@ -97,7 +98,7 @@ def test_a_worker_that_dies_is_replaced(server: RunningServer, gate: Gate, how: 
         reply = running.result()
     assert reply.status == 503, reply
     assert "isolated" in reply.error
-    _wait_until_ready(server, "isolated")
+    wait_until_model_is_ready(server, "isolated")
     after = int(_outputs(_ask(server, "isolated", 2.0))["PID"][0])
     assert after not in (before, server.process.pid)
 
@@ -105,23 +106,7 @@ def test_a_worker_that_dies_is_replaced(server: RunningServer, gate: Gate, how: 
 def test_a_worker_killed_while_idle_costs_no_request(server: RunningServer) -> None:
     pid = int(_outputs(_ask(server, "isolated", 1.0))["PID"][0])
     os.kill(pid, signal.SIGKILL)
-    _wait_until_ready(server, "isolated")
+    wait_until_model_is_ready(server, "isolated")
     answered = [_ask(server, "isolated", float(n)).status for n in range(5)]
     assert set(answered) <= {200, 503}
     assert answered[-1] == 200
-
-
-def _wait_for_queue(server: RunningServer, model: str, depth: int) -> None:
-    """Poll until so many requests wait: the door took them, the engine is held by the test."""
-    for _ in range(3000):
-        if server.metric("hekla_queue_depth", model=model) >= depth:
-            return
-    raise AssertionError(f"{model} never had {depth} requests waiting")
-
-
-def _wait_until_ready(server: RunningServer, model: str) -> None:
-    """Poll the model's readiness: a worker takes a moment to start."""
-    for _ in range(3000):
-        if server.request("GET", f"/v2/models/{model}/ready").status == 200:
-            return
-    raise AssertionError(f"{model} never became ready again")

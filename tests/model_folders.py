@@ -58,14 +58,19 @@ def write_onnx_model(
 
 
 def write_identity_model(
-    repository: Path, name: str, kind: str, shape: Sequence[int | str] = ("n", "m"), toml: str = ""
+    repository: Path,
+    name: str,
+    kind: str,
+    shape: Sequence[int | str] = ("n", "m"),
+    toml: str = "",
+    input_name: str = "INPUT0",
 ) -> Path:
-    """Write a model that answers OUTPUT0 = INPUT0."""
+    """Write a model that answers OUTPUT0 = its input."""
     return write_onnx_model(
         repository,
         name,
-        [helper.make_node("Identity", ["INPUT0"], ["OUTPUT0"])],
-        [("INPUT0", kind, shape)],
+        [helper.make_node("Identity", [input_name], ["OUTPUT0"])],
+        [(input_name, kind, shape)],
         [("OUTPUT0", kind, shape)],
         toml=toml,
     )

@@ -29,6 +29,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_adder(folder)
     for kind in ("FP32", "BOOL", "BYTES", "INT8"):
         write_identity_model(folder, f"identity_{kind.lower()}", kind)
+    write_identity_model(folder, "pictures", "UINT8", ("h", "w", 3), '[pipeline]\nload = "image.decode"\n', "pixels")
     write_fault_model(folder, "faulty")
     write_fault_model(folder, "picky", "[batching]\nmax_batch = 8\nmax_delay_us = 1000\nadaptive = false\n")
     write_fault_model(folder, "narrow", "[queue]\ncapacity = 2\n")

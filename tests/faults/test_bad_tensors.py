@@ -64,6 +64,7 @@ FAULTS = [
     Fault("unknown model", [FIRST], ("adderr",), model="adderr", http=404, grpc="NOT_FOUND"),
     Fault("unknown version", [FIRST], ("7",), version="7", http=404, grpc="NOT_FOUND"),
     Fault("version that is no number", [FIRST], ("seven",), version="seven", http=404, grpc="NOT_FOUND"),
+    Fault("version of 5000 digits", [FIRST], ("version",), version="9" * 5000, http=404, grpc="NOT_FOUND"),
     _only("identity_bool", "BOOL", [1, 3], b"\x00\x01\x02", "INPUT0", "BOOL", name="byte that is no BOOL"),
     _only("identity_bytes", "BYTES", [1, 2], struct.pack("<I", 3) + b"abc", "INPUT0", name="too few BYTES elements"),
     _only("identity_bytes", "BYTES", [1, 1], struct.pack("<I", 9) + b"abc", "INPUT0", name="BYTES past the end"),

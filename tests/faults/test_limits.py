@@ -20,9 +20,7 @@ def strict(serve: Serve, repository: Path) -> RunningServer:
         str(repository),
         "--max-body-mb",
         "1",
-        "--header-timeout-s",
-        "1",
-        "--body-timeout-s",
+        "--read-timeout-s",
         "1",
     )
 

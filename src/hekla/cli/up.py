@@ -1,0 +1,49 @@
+"""`hekla up`: the sample models, pulled where they are missing, and a server of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hekla.cli.options import SAMPLES
+from hekla.cli.serving import GrpcPort, Host, HttpPort
+
+
+def up(
+    repository: Annotated[Path, typer.Option("--repository", "-r", help="Where the sample models are kept.")] = SAMPLES,
+    host: Host = "127.0.0.1",
+    http_port: HttpPort = 8000,
+    grpc_port: GrpcPort = 8001,
+) -> None:
+    """Pull the sample models if they are missing, serve them, and say what to try.
+
+    The samples read text in images (`ocr`), turn sentences into vectors (`embed`), find speech (`vad`) and name file
+    types (`file-type`).
+
+    Example: `hekla up --http-port 9000`
+    """
+    from hekla.cli.pulling import pull_shown
+    from hekla.cli.wiring import ServeOptions, run_server
+
+    pull_shown((), repository)
+    options = ServeOptions(
+        repositories=(repository,), host=host, http_port=http_port, grpc_port=grpc_port, on_ready=_say_what_to_try
+    )
+    raise typer.Exit(run_server(options))
+
+
+def _say_what_to_try(http_url: str, grpc_address: str) -> None:
+    from hekla.cli.screen import console
+
+    url = "" if http_url.endswith(":8000") else f" --url {http_url}"
+    out = console()
+    out.print(f"\n[bold green]Hekla is ready[/bold green] at [bold]{http_url}[/bold] (gRPC {grpc_address})\n")
+    out.print(f"  console    {http_url}/\n  metrics    {http_url}/metrics\n  API        {http_url}/openapi.json\n")
+    out.print("Try, in another terminal:\n")
+    for command in (
+        f"hekla models list{url}",
+        f'hekla infer{url} embed "a cat sat on the mat" "a kitten on a rug"',
+        f"hekla infer{url} ocr photo.png",
+    ):
+        out.print(f"  [cyan]{command}[/cyan]")
+    out.print("\nCtrl-C stops it.")

@@ -238,6 +238,6 @@ def test_every_location_protobuf_reads_the_walk_reads_too(at: int, byte: int) ->
         found = [dict(data.entries).get(b"location") for data in external_data(bytes(content))]
     except WireError:
         return  # stricter than protobuf: refused
-    # protobuf gives a text that is not UTF-8 as bytes
-    expected = [e.value if isinstance(e.value, bytes) else e.value.encode() for e in entries]
+    values: list[Any] = [entry.value for entry in entries]  # str, but bytes where it is not UTF-8
+    expected = [value if isinstance(value, bytes) else value.encode() for value in values]
     assert [location for location in found if location is not None] == expected

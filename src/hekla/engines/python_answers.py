@@ -20,7 +20,7 @@ class Answers:
     def checked(self, answered: object, inputs: Tensors, wanted: Sequence[str]) -> Tensors:
         """Return copies of the wanted outputs (all for ()). Errors: EngineError naming output, expected and got."""
         if not isinstance(answered, dict):
-            raise self._wrong("", "predict must return a dict of arrays", type(answered).__name__)
+            raise self._wrong("", "predict to return a dict of arrays", type(answered).__name__)
         for name in answered:
             if name not in self._specs:
                 raise EngineError(
@@ -45,6 +45,8 @@ class Answers:
             dtype = DType.of(array.dtype).value
         except KeyError:
             dtype = str(array.dtype)
+        if array.dtype == object and not isinstance(value, np.ndarray | list):
+            dtype = type(value).__name__  # NumPy wraps anything in an object array: name the thing itself
         if dtype != spec.dtype.value:
             raise self._wrong(spec.name, f"datatype {spec.dtype.value}", dtype)
         if not spec.accepts(array.shape):

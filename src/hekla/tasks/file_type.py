@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hekla.base.dtypes import DType
 from hekla.base.errors import ConfigError, ModelFileError, ShapeError
 from hekla.protocols.stage import StageSource, Values
-from hekla.protocols.tensor import ANY, TensorSpec
+from hekla.protocols.tensor import TensorSpec
 from hekla.tasks.options import read_options, reject_options
 
 _CONFIG, _KINDS = "config.min.json", "content_types_kb.min.json"
@@ -59,27 +59,26 @@ class FeatureRules:
 
 
 class Features:
-    """Stage `file_type.features`: the two ends of each file as tokens.
+    """Stage `file_type.features`: the two ends of a file as tokens.
 
-    file BYTES (n,) -> bytes INT32 (n, beg_size + end_size), byte values and the padding token; carried: decided, a
-    list with the label of each file that needs no network ("empty", "txt", "unknown"), else None.
+    file BYTES (1,) -> bytes INT32 (1, beg_size + end_size), byte values and the padding token; carried: decided, the
+    label of a file that needs no network ("empty", "txt", "unknown"), else None.
     """
 
-    inputs = (TensorSpec("file", DType.BYTES, (ANY,), batch_axis=0),)
+    inputs = (TensorSpec("file", DType.BYTES, (1,)),)
     outputs: tuple[TensorSpec, ...] = ()
 
     def __init__(self, rules: FeatureRules) -> None:
         self._rules = rules
 
     def run(self, values: Values, state: MutableMapping[str, Any]) -> Values:
-        files = values["file"]
-        if files.ndim != 1 or not len(files):
-            raise ShapeError("file", expected="(n,) with n at least 1", got=files.shape)
-        contents = [file.encode() if isinstance(file, str) else file for file in files.tolist()]
-        features = np.stack([self._features(content) for content in contents])
-        decided = [self._decided(content, row) for content, row in zip(contents, features, strict=True)]
+        if values["file"].shape != (1,):
+            raise ShapeError("file", expected="(1,)", got=values["file"].shape)
+        (file,) = values["file"].tolist()
+        content = file.encode() if isinstance(file, str) else file
+        row = self._features(content)
         rest = {name: value for name, value in values.items() if name != "file"}
-        return rest | {"bytes": features, "decided": decided}
+        return rest | {"bytes": row[None], "decided": self._decided(content, row)}
 
     def _features(self, content: bytes) -> NDArray[np.int32]:
         rules = self._rules
@@ -115,16 +114,16 @@ class FileKind:
 class Label:
     """Stage `file_type.label`: the network's scores to the answer Magika gives.
 
-    target_label FP32 (n, labels) and `decided` -> label, mime_type, description BYTES (n,) and score FP32 (n,), 1.0
+    target_label FP32 (1, labels) and `decided` -> label, mime_type, description BYTES (1,) and score FP32 (1,), 1.0
     where no network was asked.
     """
 
     inputs: tuple[TensorSpec, ...] = ()
     outputs = (
-        TensorSpec("label", DType.BYTES, (ANY,), batch_axis=0),
-        TensorSpec("score", DType.FP32, (ANY,), batch_axis=0),
-        TensorSpec("mime_type", DType.BYTES, (ANY,), batch_axis=0),
-        TensorSpec("description", DType.BYTES, (ANY,), batch_axis=0),
+        TensorSpec("label", DType.BYTES, (1,)),
+        TensorSpec("score", DType.FP32, (1,)),
+        TensorSpec("mime_type", DType.BYTES, (1,)),
+        TensorSpec("description", DType.BYTES, (1,)),
     )
 
     def __init__(self, config: Mapping[str, Any], kinds: Mapping[str, FileKind], confidence: str) -> None:
@@ -137,26 +136,24 @@ class Label:
         self._kinds = kinds
 
     def run(self, values: Values, state: MutableMapping[str, Any]) -> Values:
-        scores: NDArray[np.float32] = values["target_label"]  # (n, labels) f32
-        if scores.shape[1] != len(self._labels):
+        scores: NDArray[np.float32] = values["target_label"]  # (1, labels) f32
+        if scores.shape != (1, len(self._labels)):
             raise ModelFileError(
-                f"the graph scores {scores.shape[1]} labels, {_CONFIG} names {len(self._labels)}",
+                f"the graph gives scores {list(scores.shape)}, {_CONFIG} names {len(self._labels)} labels",
                 cure="take both files from one Magika model",
             )
-        best = scores.argmax(axis=1)
-        # The rules compare Python floats made from f32, as Magika does.
-        top = scores[np.arange(len(best)), best].tolist()
-        labels, certain = [], np.ones(len(best), np.float32)
-        for at, decided in enumerate(values["decided"]):
-            if decided is None:
-                decided, certain[at] = self._judged(self._labels[best[at]], top[at]), top[at]
-            labels.append(decided)
-        kinds = [self._kinds[label] for label in labels]
+        label, score = values["decided"], 1.0
+        if label is None:
+            best = int(scores.argmax())
+            # The rules compare Python floats made from f32, as Magika does.
+            score = float(scores[0, best])
+            label = self._judged(self._labels[best], score)
+        kind = self._kinds[label]
         return {
-            "label": _bytes(labels),
-            "score": certain,
-            "mime_type": _bytes([kind.mime_type for kind in kinds]),
-            "description": _bytes([kind.description for kind in kinds]),
+            "label": _bytes(label),
+            "score": np.array([score], np.float32),
+            "mime_type": _bytes(kind.mime_type),
+            "description": _bytes(kind.description),
         }
 
     def _judged(self, label: str, score: float) -> str:
@@ -212,5 +209,5 @@ def _read_json(path: Path) -> dict[str, Any]:  # Any: what the file says is chec
     return document
 
 
-def _bytes(texts: list[str]) -> NDArray[np.object_]:
-    return np.array([text.encode() for text in texts], np.object_)
+def _bytes(text: str) -> NDArray[np.object_]:
+    return np.array([text.encode()], np.object_)

@@ -1,14 +1,22 @@
 """The one module that knows everybody: finds engines and stages by entry point and hands them to the server."""
 
 import importlib.metadata
+import json
+import logging
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from hekla.base.errors import ConfigError, UnsupportedError
+import hekla
+from hekla.base.errors import ConfigError
 from hekla.protocols.engine import Engine, EngineLoader, EngineSource
 from hekla.protocols.stage import Stage, StageLoader, StageSource
+
+if TYPE_CHECKING:
+    from hekla.serve.server import Page
 
 ENGINES = "hekla.engines"
 STAGES = "hekla.stages"
@@ -94,10 +102,59 @@ class ServeOptions:
     log_format: str = "text"
     access_log: bool = False
     otlp_endpoint: str = ""
+    server_name: str = "hekla"
     as_json: bool = False
     on_ready: Callable[[str, str], None] | None = None  # called with the HTTP URL and the gRPC address
 
 
 def run_server(options: ServeOptions) -> int:
     """Serve until told to stop; return the exit status. Errors: ConfigError."""
-    raise UnsupportedError("this build has no server yet")
+    from hekla.serve.loading import Parts
+    from hekla.serve.observe.logs import configure_logs
+    from hekla.serve.server import Addresses, ServerConfig, run
+
+    configure_logs(options.log_level, "json" if options.log_format == "json" else "text")
+    config = ServerConfig(
+        repositories=options.repositories,
+        host=options.host,
+        http_port=options.http_port,
+        grpc_port=options.grpc_port,
+        name=options.server_name,
+        version=hekla.__version__,
+        watch=options.watch,
+        max_body_bytes=options.max_body_bytes,
+        otlp_endpoint=options.otlp_endpoint,
+        access_log=options.access_log,
+    )
+    parts = Parts(
+        engines=installed_engines(),
+        stages=installed_stages(),
+        threads=options.threads or len(os.sched_getaffinity(0)),
+        code_folders=options.python_models,
+    )
+
+    def on_ready(addresses: Addresses) -> None:
+        _announce(options, addresses.http, addresses.grpc)
+
+    run(config, parts, console_pages(), on_ready)
+    return 0
+
+
+def _announce(options: ServeOptions, http: str, grpc: str) -> None:
+    line = json.dumps({"event": "ready", "http": http, "grpc": grpc})
+    if options.ready_file is not None:
+        part = options.ready_file.with_name(f"{options.ready_file.name}.part")
+        part.write_text(line + "\n")
+        part.replace(options.ready_file)
+    if options.as_json:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    if options.on_ready is not None:
+        options.on_ready(http, grpc)
+    elif not options.as_json:
+        logging.getLogger("hekla.cli").info("ready at %s%s", http, f", gRPC at {grpc}" if grpc else "")
+
+
+def console_pages() -> "Mapping[str, Page]":
+    """Return the web console's documents by path."""
+    return {}

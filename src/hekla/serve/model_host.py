@@ -1,14 +1,16 @@
 """The service behind every door: finds the model, hands it the request, describes what there is."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from hekla.base.errors import HeklaError, UnavailableError
+from hekla.base.errors import HeklaError, UnavailableError, UnsupportedError
 from hekla.protocols.tensor import Tensors
 from hekla.serve import describe
 from hekla.serve.execution.job import Job, OnEnd
 from hekla.serve.loading import Parts
+from hekla.serve.override import read_override
 from hekla.serve.repository import Repository
 from hekla.serve.request import Done, InferRequest
 from hekla.serve.served_model import OnAnswered, ServedModel
@@ -41,9 +43,11 @@ class _Nothing:
 class ModelHost:
     """`Service` over a repository of models. Lives on one event loop."""
 
-    def __init__(self, folders: Sequence[Path], parts: Parts, on_answered: OnAnswered | None, version: str) -> None:
+    def __init__(
+        self, folders: Sequence[Path], parts: Parts, on_answered: OnAnswered | None, name: str, version: str
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._version = version
+        self._name, self._version = name, version
         self._ready = False
         self._draining = False
         self.repository = Repository(folders, parts, self._submit_part, on_answered)
@@ -85,7 +89,7 @@ class ModelHost:
 
     def server_metadata(self) -> Json:
         """Return the Open Inference Protocol's server metadata."""
-        return {"name": "hekla", "version": self._version, "extensions": list(EXTENSIONS)}
+        return {"name": self._name, "version": self._version, "extensions": list(EXTENSIONS)}
 
     def model_metadata(self, model: str, version: str = "") -> Json:
         """Return the Open Inference Protocol's model metadata. Errors: NotFoundError, UnavailableError."""
@@ -118,9 +122,16 @@ class ModelHost:
                 index.append(row)
         return index
 
-    async def load_model(self, model: str) -> None:
-        """Read the model's folder again and serve it. Errors: NotFoundError, ConfigError, ModelFileError."""
-        await self.repository.load(model)
+    async def load_model(self, model: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Read the model's folder again and serve it, with what `parameters["config"]` overrides.
+
+        Errors: NotFoundError, ConfigError, ModelFileError; UnsupportedError for another parameter.
+        """
+        given = dict(parameters or {})
+        override = read_override(given.pop("config", "{}"), f"failed to load {model!r}")
+        if given:
+            raise UnsupportedError(f"unknown load parameter {next(iter(given))!r}", where="$.parameters")
+        await self.repository.load(model, override)
 
     async def unload_model(self, model: str, unload_dependents: bool = False) -> None:
         """Stop serving a model, and with `unload_dependents` the models its steps name. Errors: NotFoundError."""

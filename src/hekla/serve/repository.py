@@ -13,6 +13,7 @@ from hekla.serve.execution.graph import Submit
 from hekla.serve.folder import Fingerprint, ModelFolder, fingerprint, scan, versions_to_serve
 from hekla.serve.loading import Parts, load_version
 from hekla.serve.model_toml import read_model_toml
+from hekla.serve.override import Override, keep_config
 from hekla.serve.served_model import OnAnswered, ServedModel
 
 State = Literal["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]
@@ -54,7 +55,9 @@ class Repository:
         """
         entry = self._entries.get(model)
         if entry is None:
-            raise NotFoundError(f"unknown model {model!r}", cure=nearest_name(model, self._entries))
+            raise NotFoundError(
+                f"Request for unknown model: {model!r} is not found", cure=nearest_name(model, self._entries)
+            )
         if not entry.versions:
             raise UnavailableError(
                 f"model {model!r} is {entry.state.lower()}{f': {entry.reason}' if entry.reason else ''}",
@@ -91,9 +94,10 @@ class Repository:
         await asyncio.gather(*(self._load_noted(folder) for folder in changed))
         return sorted([*gone, *(folder.name for folder in changed)])
 
-    async def load(self, model: str) -> None:
+    async def load(self, model: str, override: Override = keep_config) -> None:
         """Read the model's folder again and serve what it says; the versions served before answer until then.
 
+        `override` may change what model.toml says.
         Errors: NotFoundError without such a folder; ConfigError, ModelFileError: what was served before still is.
         """
         folder = (await self._scan()).get(model)
@@ -101,8 +105,10 @@ class Repository:
             known = self._entries.get(model)
             if known is not None and known.reason and not known.versions:
                 raise ConfigError(known.reason, where=f"model {model!r}")
-            raise NotFoundError(f"no folder {model!r} in the repository", cure=nearest_name(model, self._entries))
-        await self._load(folder)
+            raise NotFoundError(
+                f"failed to load {model!r}: no such folder in the repository", cure=nearest_name(model, self._entries)
+            )
+        await self._load(folder, override)
 
     async def unload(self, model: str) -> None:
         """Stop serving a model: what was accepted is answered first. Errors: NotFoundError."""
@@ -139,13 +145,13 @@ class Repository:
         except HeklaError as error:
             _log.error("model %s was not loaded: %s", folder.name, error)
 
-    async def _load(self, folder: ModelFolder) -> None:
+    async def _load(self, folder: ModelFolder, override: Override = keep_config) -> None:
         entry = self._entries.setdefault(folder.name, Entry(folder.name))
         async with entry.lock:
             if not entry.versions:
                 entry.state, entry.reason = "LOADING", ""
             try:
-                config, loaded = await self._load_versions(folder, entry)
+                config, loaded = await self._load_versions(folder, entry, override)
             except HeklaError as error:
                 entry.state = "READY" if entry.versions else "UNAVAILABLE"
                 entry.reason = str(error)
@@ -156,9 +162,11 @@ class Repository:
                 self._retire_later(served)
         _log.info("model %s is ready, versions %s", folder.name, ", ".join(map(str, loaded)))
 
-    async def _load_versions(self, folder: ModelFolder, entry: Entry) -> tuple[ModelConfig, dict[int, ServedModel]]:
+    async def _load_versions(
+        self, folder: ModelFolder, entry: Entry, override: Override
+    ) -> tuple[ModelConfig, dict[int, ServedModel]]:
         entry.seen = await asyncio.to_thread(fingerprint, folder)
-        config = await asyncio.to_thread(read_model_toml, folder.model_toml)
+        config = override(await asyncio.to_thread(read_model_toml, folder.model_toml))
         loaded: dict[int, ServedModel] = {}
         try:
             for version in versions_to_serve(folder, config):

@@ -34,6 +34,7 @@ class InferRequest:
     parameters: Parameters = field(default_factory=dict)
     received_s: float = 0.0  # time.monotonic() when the request's last byte came; the service fills 0 in
     copied_bytes: int = 0  # of the tensors' payload, on the way from the door's buffers to the arrays
+    request_id: str = ""  # the door's own id for logs (x-request-id), or ""
     trace_parent: str = ""  # W3C traceparent as it came, or ""
 
 

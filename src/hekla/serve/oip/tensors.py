@@ -64,6 +64,45 @@ def dtype_named(where: str, name: str) -> DType:
         raise DtypeError(f"{where}.datatype", expected=f"one of {known}", got=repr(name)) from None
 
 
+class RawLayout:
+    """Where and how a raw tensor lies in a buffer: checked once, then decoded for every request that repeats it."""
+
+    __slots__ = ("_count", "_numpy", "dtype", "shape", "size_bytes", "where")
+
+    def __init__(self, where: str, dtype: DType, shape: Sequence[int]) -> None:
+        """Errors: ShapeError for a shape that no memory holds."""
+        self.where, self.dtype, self.shape = where, dtype, tuple(shape)
+        self._count = check_shape(where, shape)
+        self._numpy = dtype.numpy
+        self.size_bytes = self._count * dtype.itemsize  # 0 for BYTES, whose size only the buffer says
+
+    def decode(self, buffer: Buffer, start: int, size: int, copies: CopyCount | None = None) -> Array:
+        """Return the array in buffer[start : start + size]; see `decode_raw`."""
+        if self.dtype is DType.BYTES:
+            if copies is not None:
+                copies.bytes += size
+            return decode_bytes_tensor(self.where, self.shape, memoryview(buffer)[start : start + size])
+        if size != self.size_bytes:
+            raise InputError(
+                f"expected {self.size_bytes} bytes for {self.dtype.value} of shape {list(self.shape)}, got {size}",
+                where=self.where,
+            )
+        if not size:
+            return np.empty(self.shape, self._numpy)
+        array: Array = np.frombuffer(buffer, self._numpy, self._count, start)
+        flags = array.flags
+        if not flags.aligned:
+            if copies is not None:
+                copies.bytes += size
+            array = array.copy()
+            flags = array.flags
+        if self.dtype is DType.BOOL and array.view(np.uint8).max() > 1:
+            raise InputError("a BOOL element is one byte, 0 or 1", where=self.where)
+        if flags.writeable:
+            flags.writeable = False
+        return array.reshape(self.shape)
+
+
 def decode_raw(
     where: str, dtype: DType, shape: Sequence[int], buffer: Buffer, copies: CopyCount | None = None
 ) -> Array:
@@ -74,29 +113,8 @@ def decode_raw(
     Errors: ShapeError for a bad shape; InputError where the byte count is not what shape and datatype
     need, for a BOOL byte that is neither 0 nor 1, and for broken BYTES records.
     """
-    count = check_shape(where, shape)
-    if dtype is DType.BYTES:
-        if copies is not None:
-            copies.bytes += memoryview(buffer).nbytes
-        return decode_bytes_tensor(where, shape, buffer)
-    view = memoryview(buffer)
-    expected = count * dtype.itemsize
-    if view.nbytes != expected:
-        raise InputError(
-            f"expected {expected} bytes for {dtype.value} of shape {list(shape)}, got {view.nbytes}", where=where
-        )
-    if not count:
-        return np.empty(shape, dtype.numpy)
-    array: Array = np.frombuffer(view, dtype.numpy)
-    if not array.flags.aligned:
-        if copies is not None:
-            copies.bytes += expected
-        array = array.copy()
-    if dtype is DType.BOOL and array.view(np.uint8).max() > 1:
-        raise InputError("a BOOL element is one byte, 0 or 1", where=where)
-    if array.flags.writeable:
-        array.flags.writeable = False
-    return array.reshape(shape)
+    size = buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)
+    return RawLayout(where, dtype, shape).decode(buffer, 0, size, copies)
 
 
 def encode_raw(array: Array) -> memoryview:

@@ -1,0 +1,183 @@
+"""The Open Inference Protocol v2 over REST, with Triton's extensions: routes on a `Service`."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+
+from hekla.base.errors import HeklaError, InputError, UnsupportedError
+from hekla.serve.http.coding import decode_body, encode_body
+from hekla.serve.http.message import Exchange, Response
+from hekla.serve.http.router import Router
+from hekla.serve.oip.rest_request import decode_infer, read_json
+from hekla.serve.oip.rest_response import encode_infer
+from hekla.serve.oip.shared_memory import SharedMemoryRegions
+from hekla.serve.request import InferResponse
+from hekla.serve.service import Service
+
+_MODEL = "/v2/models/{model}"
+_VERSION = "/v2/models/{model}/versions/{version}"
+
+
+class RestRoutes:
+    """Adds the protocol's routes to a router."""
+
+    def __init__(self, service: Service, regions: SharedMemoryRegions, max_body_bytes: int) -> None:
+        self._service, self._regions, self._max_body_bytes = service, regions, max_body_bytes
+
+    def add_to(self, router: Router) -> None:
+        """Add every route."""
+        self._router = router
+        for prefix in (_MODEL, _VERSION):
+            router.add("POST", f"{prefix}/infer", self._infer)
+            router.add("GET", prefix, self._document(self._service.model_metadata))
+            router.add("GET", f"{prefix}/ready", self._model_ready)
+            router.add("GET", f"{prefix}/config", self._document(self._service.model_config))
+            router.add("GET", f"{prefix}/stats", self._document(self._service.model_statistics))
+        router.add("GET", "/v2", self._document(self._service.server_metadata))
+        router.add("GET", "/v2/health/live", self._live)
+        router.add("GET", "/v2/health/ready", self._ready)
+        router.add("GET", "/v2/models/stats", self._document(self._service.model_statistics))
+        router.add("POST", "/v2/repository/index", self._index)
+        router.add("POST", "/v2/repository/models/{model}/load", self._load)
+        router.add("POST", "/v2/repository/models/{model}/unload", self._unload)
+        for setting in ("trace/setting", "logging"):
+            router.add("GET", f"/v2/{setting}", lambda exchange, _: exchange.respond(_json({})))
+            router.add("POST", f"/v2/{setting}", self._no_settings)
+        router.add("GET", f"{_MODEL}/trace/setting", lambda exchange, _: exchange.respond(_json({})))
+        router.add("POST", f"{_MODEL}/trace/setting", self._no_settings)
+        self._add_shared_memory(router)
+
+    def _add_shared_memory(self, router: Router) -> None:
+        system = "/v2/systemsharedmemory"
+        router.add("GET", f"{system}/status", self._regions_status)
+        router.add("POST", f"{system}/unregister", self._unregister)
+        router.add("GET", f"{system}/region/{{region}}/status", self._regions_status)
+        router.add("POST", f"{system}/region/{{region}}/register", self._register)
+        router.add("POST", f"{system}/region/{{region}}/unregister", self._unregister)
+        # No device memory here: none is registered, and unregistering what is not there succeeds, as with Triton.
+        cuda = "/v2/cudasharedmemory"
+        router.add("GET", f"{cuda}/status", lambda exchange, _: exchange.respond(_json([])))
+        router.add("GET", f"{cuda}/region/{{region}}/status", lambda exchange, _: exchange.respond(_json([])))
+        router.add("POST", f"{cuda}/unregister", lambda exchange, _: exchange.respond(_EMPTY))
+        router.add("POST", f"{cuda}/region/{{region}}/unregister", lambda exchange, _: exchange.respond(_EMPTY))
+        router.add("POST", f"{cuda}/region/{{region}}/register", self._no_cuda)
+
+    def _infer(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        headers = exchange.headers
+        body = exchange.body
+        coding = headers.get(b"content-encoding")
+        if coding is not None:
+            body = decode_body(body, coding, self._max_body_bytes)
+        json_bytes: int | None = None
+        length = headers.get(b"inference-header-content-length")
+        if length is not None:
+            if not length.isdigit() or len(length) > 18:
+                raise InputError("must be a whole number", where="header Inference-Header-Content-Length")
+            json_bytes = int(length)
+        version = parameters[1] if len(parameters) > 1 else ""
+        request, wanted = decode_infer(parameters[0], version, body, json_bytes, self._regions)
+        request.received_s = exchange.received_s
+        trace_parent = headers.get(b"traceparent")
+        if trace_parent is not None:
+            request.trace_parent = trace_parent.decode("latin-1")
+        request.request_id = headers.get(b"x-request-id", b"").decode("latin-1")
+
+        def done(answer: InferResponse | HeklaError) -> None:
+            if isinstance(answer, HeklaError):
+                self._router.fail(exchange, answer)
+                return
+            try:
+                response = encode_infer(answer, wanted, self._regions)
+            except HeklaError as error:
+                self._router.fail(exchange, error)
+                return
+            accepted = headers.get(b"accept-encoding")
+            exchange.respond(response if accepted is None else encode_body(response, accepted))
+
+        exchange.on_disconnect = self._service.infer(request, done).cancel
+
+    def _document(self, describe: Callable[..., Any]) -> Callable[[Exchange, tuple[str, ...]], None]:
+        # Any: each of these takes the path's parameters and returns the JSON document its docstring names.
+        return lambda exchange, parameters: exchange.respond(_json(describe(*parameters)))
+
+    def _live(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        exchange.respond(_json({"live": self._service.is_live()}))
+
+    def _ready(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        ready = self._service.is_ready()
+        exchange.respond(_json({"ready": ready}, 200 if ready else 503))
+
+    def _model_ready(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        ready = self._service.is_model_ready(*parameters)
+        exchange.respond(_json({"name": parameters[0], "ready": ready}, 200 if ready else 503))
+
+    # Repository
+
+    def _index(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        ready_only = _body(exchange).get("ready", False)
+        if not isinstance(ready_only, bool):
+            raise InputError("must be true or false", where="$.ready")
+        exchange.respond(_json(self._service.repository_index(ready_only)))
+
+    def _load(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        overrides = _body(exchange).get("parameters") or {}
+        if not isinstance(overrides, dict):
+            raise InputError("must be an object", where="$.parameters")
+        exchange.run(self._then_empty(self._service.load_model(parameters[0], overrides)))
+
+    def _unload(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        given = _body(exchange).get("parameters") or {}
+        dependents = isinstance(given, dict) and given.get("unload_dependents", False)
+        if not isinstance(dependents, bool):
+            raise InputError("must be true or false", where="$.parameters.unload_dependents")
+        exchange.run(self._then_empty(self._service.unload_model(parameters[0], dependents)))
+
+    @staticmethod
+    async def _then_empty(work: Coroutine[Any, Any, None]) -> Response:
+        await work
+        return _EMPTY
+
+    # Shared memory
+
+    def _regions_status(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        exchange.respond(_json(self._regions.status(*parameters)))
+
+    def _register(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        body = _body(exchange)
+        key = body.get("key")
+        if not isinstance(key, str):
+            raise InputError("must be a string", where="$.key")
+        numbers = []
+        for name in ("offset", "byte_size"):
+            value = body.get(name, 0)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InputError("must be an integer", where=f"$.{name}")
+            numbers.append(value)
+        self._regions.register(parameters[0], key, *numbers)
+        exchange.respond(_EMPTY)
+
+    def _unregister(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        self._regions.unregister(*parameters)
+        exchange.respond(_EMPTY)
+
+    def _no_cuda(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        raise UnsupportedError(
+            "device memory cannot be shared with this server", where="cudasharedmemory", cure="use system shared memory"
+        )
+
+    def _no_settings(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        if _body(exchange):
+            raise UnsupportedError("settings are given when the server is started", cure="see hekla serve --help")
+        exchange.respond(_json({}))
+
+
+def _body(exchange: Exchange) -> dict[str, Any]:
+    return read_json(exchange.body) if len(exchange.body) else {}
+
+
+def _json(document: object, status: int = 200) -> Response:
+    return Response(status, (orjson.dumps(document),))
+
+
+_EMPTY = Response(200, (b"{}",))

@@ -41,11 +41,12 @@ class SampleModel:
     files: tuple[SampleFile, ...]
     needs: tuple[str, ...] = ()  # models it is made of
     build: str = ""  # a row of hekla.samples.pulling.BUILDS; "" where a file is the graph already
+    recipes: Path = HERE / "recipes"
 
     @property
     def recipe(self) -> Path:
         """The folder whose model.toml (and anything beside it) is copied."""
-        return HERE / "recipes" / self.name
+        return self.recipes / self.name
 
     def recipe_files(self) -> list[str]:
         """What lies in the recipe's own version folder, word lists and the like: paths in it."""

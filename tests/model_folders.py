@@ -76,11 +76,11 @@ def write_identity_model(
     )
 
 
-def write_python_model(repository: Path, name: str, code: str, toml: str) -> Path:
-    """Write a model whose engine is the class `Model` in a file `model.py`; `toml` follows the [engine] table."""
+def write_python_model(repository: Path, name: str, code: str, toml: str, *, head: str = "") -> Path:
+    """Write a model whose engine is the class `Model` in `model.py`; `head` precedes [engine], `toml` follows it."""
     folder = repository / name
     (folder / "1").mkdir(parents=True)
-    (folder / "model.toml").write_text(f'[engine]\nkind = "python"\nclass = "model.py:Model"\n{toml}')
+    (folder / "model.toml").write_text(f'{head}[engine]\nkind = "python"\nclass = "model.py:Model"\n{toml}')
     (folder / "1" / "model.py").write_text(code)
     return folder
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conformance.embedder import write_embedder
 from tests.conformance.triton_clients import KINDS, TritonClient
 from tests.conformance.triton_models import write_running_sum, write_triton_models
 from tests.model_folders import ONNX_TYPE, write_identity_model
@@ -23,7 +24,10 @@ def server(triton_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     for kind in ONNX_TYPE:
         write_identity_model(identities, f"identity_{kind.lower()}", kind)
     write_running_sum(identities)
-    with running_server(triton_models, identities, args=["--python-models", str(triton_models)]) as running:
+    write_embedder(identities)
+    with running_server(
+        triton_models, identities, args=["--python-models", str(triton_models), "--python-models", str(identities)]
+    ) as running:
         yield running
 
 

@@ -128,17 +128,17 @@ def test_a_tensor_that_contradicts_itself_is_refused(server: RunningServer, chan
 
 
 @pytest.mark.parametrize(
-    ("place", "document"),
+    ("key", "document"),
     [
         ("inputz", {**_request(), "inputz": []}),
         ("dtype", _request(dtype="FP32")),
+        ("nam", {**_request(), "outputs": [{"name": "OUTPUT0", "nam": 1}]}),
     ],
 )
-def test_an_unknown_key_is_ignored_as_the_protocol_allows(
-    server: RunningServer, place: str, document: dict[str, object]
-) -> None:
+def test_an_unknown_key_is_named(server: RunningServer, key: str, document: dict[str, object]) -> None:
     reply = server.post_json(_PATH, document)
-    assert reply.status == 200, reply
+    assert reply.status == 400, reply
+    assert key in reply.error
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,9 @@ def test_an_unknown_key_is_ignored_as_the_protocol_allows(
         {**_request(), "parameters": {"sequence_id": -1}},
         {**_request(), "parameters": {"priority": "high"}},
         {**_request(), "parameters": {"timeout": -5}},
+        {**_request(), "parameters": {"timeout": "9" * 5000}},
+        {**_request(), "parameters": {"timeout": 1 << 70}},
+        {**_request(), "parameters": {"sequence_id": 1 << 70, "sequence_start": True}},
         {**_request(), "parameters": {"sequence_start": "yes", "sequence_id": 1}},
         {**_request(), "outputs": {}},
         {**_request(), "outputs": [{}]},

@@ -15,6 +15,7 @@ from hekla.protocols.tensor import ANY, TensorSpec
 from hekla.tasks.image import MAX_MEGAPIXELS, DecodeOptions, Pixels, decode_image, one_bytes, without
 from hekla.tasks.options import read_options
 
+_ROUNDING = 1e-6  # pixels
 _TALL = 1.5  # a crop this many times as high as wide is a line that runs down the page
 
 
@@ -95,7 +96,8 @@ def crop_box(pixels: Pixels, box: NDArray[np.floating[Any]]) -> Pixels:  # Any: 
 def _sides(corners: NDArray[np.float64]) -> tuple[int, int]:
     """Return the width and height of the crop, in pixels."""
     side = np.hypot(*(corners - np.roll(corners, -1, axis=0)).T)  # top, right, bottom, left
-    return max(int(max(side[0], side[2])), 1), max(int(max(side[1], side[3])), 1)
+    # Cut to whole pixels, but 5.9999999, which is 6 rounded on the way, stays 6.
+    return max(int(max(side[0], side[2]) + _ROUNDING), 1), max(int(max(side[1], side[3]) + _ROUNDING), 1)
 
 
 def _resampled(window: Pixels, corners: NDArray[np.float64], width: int, height: int) -> Pixels:

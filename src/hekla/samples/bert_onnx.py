@@ -2,7 +2,7 @@
 
 The graph's initialisers name byte ranges of `model.safetensors` as ONNX external data, which ONNX Runtime maps. A
 linear layer is stored (out, in), and Gemm with transB takes it so. Mean pooling over the mask and the division by the
-L2 norm are in the graph: ids in, unit vectors out. Measured against other layouts in docs/adr (weights from wheels).
+L2 norm are in the graph: ids in, unit vectors out. Other layouts were measured: docs/adr/0007.
 
 Source: Devlin et al., arXiv:1810.04805; layer names as in the published checkpoints; pooling as in Reimers and
 Gurevych, arXiv:1908.10084.

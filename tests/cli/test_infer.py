@@ -41,6 +41,12 @@ def test_json_holds_everything(run: Run, toy: ToyServer) -> None:
     assert (document["model"], document["version"], document["task"]) == ("embed", "1", "embedding")
 
 
+def test_a_model_of_one_element_is_asked_in_turn(run: Run, toy: ToyServer) -> None:
+    documents = json.loads(run("infer", "ocr", "one", "two", "--json", "--url", toy.url).output)
+    assert [document["outputs"]["text"]["data"] for document in documents] == [["Größe [1]", "total"]] * 2
+    assert toy.seen.count("POST /v2/models/ocr/infer") == 2
+
+
 def test_a_file_is_sent_byte_for_byte(run: Run, toy: ToyServer, tmp_path: Path) -> None:
     (tmp_path / "unknown.npy").write_bytes(bytes(range(256)))
     result = run("infer", "file-type", str(tmp_path / "unknown.npy"), "--url", toy.url)
@@ -133,7 +139,6 @@ def test_a_wav_file_at_another_rate_says_what_to_do(run: Run, toy: ToyServer, tm
         (["double", '{"z": [[1, 2, 3]]}'], 1, "error: INPUT: 'z' is no input of the model; known: x"),
         (["double", "[[1, 2], [3]]"], 1, "error: INPUT: x: the data are not a regular array"),
         (["double", "a", "b"], 1, "error: expected one tensor file, got 2 inputs"),
-        (["ocr", "a", "b"], 1, "error: 'image' takes one element, got 2; ask once per input"),
     ],
 )
 def test_a_fault_is_one_line_with_a_cure(

@@ -16,7 +16,7 @@ Model = Annotated[str, typer.Argument(help="The model's name; see `hekla models 
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT...", help="Files, text, JSON, or - for standard input; several where the model takes them."
+        metavar="INPUT...", help="Files, text, JSON, or - for standard input; several to compare or to ask in turn."
     ),
 ]
 IsText = Annotated[bool, typer.Option("--text", help="The inputs are text even where they look like file names.")]
@@ -78,12 +78,14 @@ def _listen(
     from hekla.cli.infer_show import heard_document, show_heard
     from hekla.cli.infer_vad import listen
 
+    documents = []
     for item in given:
         heard = listen(client, model, version, item, specs)
-        if as_json:
-            write_json(heard_document(heard, model))
-        else:
+        documents.append(heard_document(heard, model))
+        if not as_json:
             show_heard(heard, model)
+    if as_json:
+        write_json(documents if len(documents) > 1 else documents[0])
 
 
 def _ask(
@@ -96,12 +98,15 @@ def _ask(
     shape: str,
     as_json: bool,
 ) -> None:
-    from hekla.cli.infer_input import tensors_of
+    from hekla.cli.infer_input import takes_one_element, tensors_of
     from hekla.cli.infer_show import answer_document, show_answer
 
-    answer = client.infer(model, tensors_of(given, specs, task, shape), version=version)
+    documents = []
+    for together in [[item] for item in given] if takes_one_element(specs) else [given]:
+        answer = client.infer(model, tensors_of(together, specs, task, shape), version=version)
+        documents.append(answer_document(answer, task))
+        if not as_json:
+            names = [item.name or item.content[:200].decode(errors="replace") for item in together]
+            show_answer(answer, task, names)
     if as_json:
-        write_json(answer_document(answer, task))
-    else:
-        names = [item.name or item.content[:200].decode(errors="replace") for item in given]
-        show_answer(answer, task, names)
+        write_json(documents if len(documents) > 1 else documents[0])

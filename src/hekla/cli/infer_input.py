@@ -60,6 +60,11 @@ def specs_of(metadata: Mapping[str, Any]) -> list[TensorSpec]:
     ]
 
 
+def takes_one_element(specs: Sequence[TensorSpec]) -> bool:
+    """True if a request carries a single BYTES element, so that several inputs are several requests."""
+    return len(specs) == 1 and specs[0].dtype is DType.BYTES and -1 not in specs[0].shape
+
+
 def tensors_of(given: Sequence[Given], specs: Sequence[TensorSpec], task: str, shape: str = "") -> dict[str, Array]:
     """Return the tensors to send.
 
@@ -83,8 +88,6 @@ def _elements(given: Sequence[Given], spec: TensorSpec) -> Array:
     shape = [1] * len(spec.shape)
     if free is not None:
         shape[free] = len(given)
-    elif len(given) > 1:
-        raise InputError(f"{spec.name!r} takes one element, got {len(given)}", cure="ask once per input")
     return array.reshape(shape)
 
 

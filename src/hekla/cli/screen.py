@@ -4,6 +4,7 @@ Colours appear on a terminal only, and never with NO_COLOR set.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _JSON = "hekla.json"
+_PIPE_COLUMNS = 1000
 
 
 def _remember(context: typer.Context, as_json: bool) -> bool:
@@ -30,7 +32,9 @@ def console() -> "Console":
     """Return rich's console on standard output. Rich is imported here, so that `hekla serve` starts without it."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    # In a pipe nothing is folded: a line stays a line.
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_COLUMNS
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=width)
 
 
 def write_json(document: object) -> None:
@@ -62,6 +66,4 @@ def write_error(context: typer.Context, error: HeklaError, *, name: str) -> None
 
 
 def _may_colour() -> bool:
-    import os
-
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

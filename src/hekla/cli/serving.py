@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from hekla.cli.options import ServedRepositories
+from hekla import __version__
+from hekla.cli.options import SAMPLES, ServedRepositories
 from hekla.cli.screen import AsJson
 
 _FOLDERS, _NET, _LIMITS, _SEEN = "Models", "Network", "Limits", "Logs, metrics and traces"
@@ -42,6 +43,9 @@ Watch = Annotated[bool, typer.Option("--watch", help="Pick up changes on disk by
 Host = Annotated[str, typer.Option("--host", help="The address to listen on; 0.0.0.0 for all.", rich_help_panel=_NET)]
 HttpPort = Annotated[int, typer.Option("--http-port", min=0, max=65535, help="0: any free port.", rich_help_panel=_NET)]
 GrpcPort = Annotated[int, typer.Option("--grpc-port", min=0, max=65535, help="0: any free port.", rich_help_panel=_NET)]
+ServerName = Annotated[
+    str, typer.Option("--server-name", help="What the server's metadata calls it.", rich_help_panel=_NET)
+]
 NoGrpc = Annotated[bool, typer.Option("--no-grpc", help="Listen for HTTP only.", rich_help_panel=_NET)]
 ReadyFile = Annotated[
     Path | None,
@@ -55,6 +59,16 @@ MaxBody = Annotated[
 Threads = Annotated[
     int,
     typer.Option("--threads", min=0, max=4096, help="Threads per engine; 0: as many as CPUs.", rich_help_panel=_LIMITS),
+]
+Drain = Annotated[
+    float,
+    typer.Option(
+        "--drain-s",
+        min=0,
+        max=86400,
+        help="A stopping server waits so many seconds for what it accepted.",
+        rich_help_panel=_LIMITS,
+    ),
 ]
 Level = Annotated[LogLevel, typer.Option("--log-level", rich_help_panel=_SEEN)]
 Format = Annotated[LogFormat, typer.Option("--log-format", rich_help_panel=_SEEN)]
@@ -79,6 +93,7 @@ def serve(
     http_port: HttpPort = 8000,
     grpc_port: GrpcPort = 8001,
     no_grpc: NoGrpc = False,
+    server_name: ServerName = "hekla",
     ready_file: ReadyFile = None,
     max_body_mb: MaxBody = 64,
     threads: Threads = 0,
@@ -86,6 +101,7 @@ def serve(
     log_format: Format = LogFormat.TEXT,
     access_log: AccessLog = False,
     otlp_endpoint: Otlp = "",
+    drain_s: Drain = 30.0,
     as_json: AsJson = False,
 ) -> None:
     """Serve every model in the repository folders, over HTTP and gRPC.
@@ -103,22 +119,28 @@ def serve(
 
     With --json the line `{"event": "ready", "http": URL, "grpc": ADDRESS}` is written once all models are loaded.
     """
-    from hekla.cli.wiring import ServeOptions, run_server
+    from hekla.cli.announcing import announce
+    from hekla.cli.wiring import run_server
+    from hekla.serve.observe.logs import configure_logs
+    from hekla.serve.server import ServerConfig
 
-    options = ServeOptions(
-        repositories=tuple(repository) or (Path("models"),),
-        python_models=tuple(python_models),
-        watch=watch,
+    configure_logs(log_level.value, log_format.value)
+    config = ServerConfig(
+        repositories=tuple(repository) or (SAMPLES,),
         host=host,
         http_port=http_port,
         grpc_port=None if no_grpc else grpc_port,
-        ready_file=ready_file,
+        name=server_name,
+        version=__version__,
+        watch=watch,
         max_body_bytes=max_body_mb << 20,
-        threads=threads,
-        log_level=log_level.value,
-        log_format=log_format.value,
-        access_log=access_log,
+        drain_s=drain_s,
         otlp_endpoint=otlp_endpoint,
-        as_json=as_json,
+        access_log=access_log,
     )
-    raise typer.Exit(run_server(options))
+    run_server(
+        config,
+        threads=threads,
+        code_folders=python_models,
+        on_ready=lambda addresses: announce(addresses, ready_file, as_json=as_json),
+    )

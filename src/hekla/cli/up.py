@@ -1,12 +1,16 @@
 """`hekla up`: the sample models, pulled where they are missing, and a server of them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hekla import __version__
 from hekla.cli.options import SAMPLES
 from hekla.cli.serving import GrpcPort, Host, HttpPort
+
+if TYPE_CHECKING:
+    from hekla.serve.server import Addresses
 
 
 def up(
@@ -23,21 +27,23 @@ def up(
     Example: `hekla up --http-port 9000`
     """
     from hekla.cli.pulling import pull_shown
-    from hekla.cli.wiring import ServeOptions, run_server
+    from hekla.cli.wiring import run_server
+    from hekla.serve.observe.logs import configure_logs
+    from hekla.serve.server import ServerConfig
 
     pull_shown((), repository)
-    options = ServeOptions(
-        repositories=(repository,), host=host, http_port=http_port, grpc_port=grpc_port, on_ready=_say_what_to_try
-    )
-    raise typer.Exit(run_server(options))
+    configure_logs("warning", "text")
+    config = ServerConfig((repository,), host=host, http_port=http_port, grpc_port=grpc_port, version=__version__)
+    run_server(config, threads=0, code_folders=(), on_ready=_say_what_to_try)
 
 
-def _say_what_to_try(http_url: str, grpc_address: str) -> None:
+def _say_what_to_try(addresses: "Addresses") -> None:
     from hekla.cli.screen import console
 
+    http_url = addresses.http
     url = "" if http_url.endswith(":8000") else f" --url {http_url}"
     out = console()
-    out.print(f"\n[bold green]Hekla is ready[/bold green] at [bold]{http_url}[/bold] (gRPC {grpc_address})\n")
+    out.print(f"\n[bold green]Hekla is ready[/bold green] at [bold]{http_url}[/bold] (gRPC {addresses.grpc})\n")
     out.print(f"  console    {http_url}/\n  metrics    {http_url}/metrics\n  API        {http_url}/openapi.json\n")
     out.print("Try, in another terminal:\n")
     for command in (

@@ -1,22 +1,17 @@
 """The one module that knows everybody: finds engines and stages by entry point and hands them to the server."""
 
 import importlib.metadata
-import json
-import logging
 import os
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-import hekla
 from hekla.base.errors import ConfigError
+from hekla.console import assets
 from hekla.protocols.engine import Engine, EngineLoader, EngineSource
 from hekla.protocols.stage import Stage, StageLoader, StageSource
-
-if TYPE_CHECKING:
-    from hekla.serve.server import Page
+from hekla.serve.loading import Parts
+from hekla.serve.server import Addresses, Page, ServerConfig, run
 
 ENGINES = "hekla.engines"
 STAGES = "hekla.stages"
@@ -85,76 +80,23 @@ def _distribution(entry_point: importlib.metadata.EntryPoint) -> str:
     return entry_point.dist.name if entry_point.dist is not None else entry_point.value
 
 
-@dataclass(frozen=True, slots=True)
-class ServeOptions:
-    """What `hekla serve` was asked for."""
+def run_server(
+    config: ServerConfig, *, threads: int, code_folders: Sequence[Path], on_ready: Callable[[Addresses], None]
+) -> None:
+    """Serve with every engine and stage that is installed, until told to stop.
 
-    repositories: tuple[Path, ...]
-    python_models: tuple[Path, ...] = ()
-    watch: bool = False
-    host: str = "127.0.0.1"
-    http_port: int = 8000
-    grpc_port: int | None = 8001  # None: no gRPC
-    ready_file: Path | None = None
-    max_body_bytes: int = 64 << 20
-    threads: int = 0
-    log_level: str = "info"
-    log_format: str = "text"
-    access_log: bool = False
-    otlp_endpoint: str = ""
-    server_name: str = "hekla"
-    as_json: bool = False
-    on_ready: Callable[[str, str], None] | None = None  # called with the HTTP URL and the gRPC address
-
-
-def run_server(options: ServeOptions) -> int:
-    """Serve until told to stop; return the exit status. Errors: ConfigError."""
-    from hekla.serve.loading import Parts
-    from hekla.serve.observe.logs import configure_logs
-    from hekla.serve.server import Addresses, ServerConfig, run
-
-    configure_logs(options.log_level, "json" if options.log_format == "json" else "text")
-    config = ServerConfig(
-        repositories=options.repositories,
-        host=options.host,
-        http_port=options.http_port,
-        grpc_port=options.grpc_port,
-        name=options.server_name,
-        version=hekla.__version__,
-        watch=options.watch,
-        max_body_bytes=options.max_body_bytes,
-        otlp_endpoint=options.otlp_endpoint,
-        access_log=options.access_log,
-    )
+    `threads` per engine where model.toml does not say; 0: as many as CPUs this process may use.
+    Errors: ConfigError for an address in use, a repository that is not there, two plugins with one name.
+    """
     parts = Parts(
         engines=installed_engines(),
         stages=installed_stages(),
-        threads=options.threads or len(os.sched_getaffinity(0)),
-        code_folders=options.python_models,
+        threads=threads or _usable_cpus(),
+        code_folders=tuple(folder.absolute() for folder in code_folders),
     )
-
-    def on_ready(addresses: Addresses) -> None:
-        _announce(options, addresses.http, addresses.grpc)
-
-    run(config, parts, console_pages(), on_ready)
-    return 0
+    pages = {path: Page(asset.content_type, asset.body) for path, asset in assets().items()}
+    run(config, parts, pages, on_ready)
 
 
-def _announce(options: ServeOptions, http: str, grpc: str) -> None:
-    line = json.dumps({"event": "ready", "http": http, "grpc": grpc})
-    if options.ready_file is not None:
-        part = options.ready_file.with_name(f"{options.ready_file.name}.part")
-        part.write_text(line + "\n")
-        part.replace(options.ready_file)
-    if options.as_json:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    if options.on_ready is not None:
-        options.on_ready(http, grpc)
-    elif not options.as_json:
-        logging.getLogger("hekla.cli").info("ready at %s%s", http, f", gRPC at {grpc}" if grpc else "")
-
-
-def console_pages() -> "Mapping[str, Page]":
-    """Return the web console's documents by path."""
-    return {}
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

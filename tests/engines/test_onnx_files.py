@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from tests.engines.onnx_models import mlp_model, onnx_model, source_of
 
 from hekla.base.errors import ModelFileError
@@ -202,6 +202,15 @@ def test_a_version_that_is_itself_a_link_loads(tmp_path: Path) -> None:
     os.rename(stored.folder, tmp_path / "store")
     stored.folder.symlink_to(tmp_path / "store")
     load(stored).close()
+
+
+def test_a_large_file_is_walked_and_its_weights_are_stepped_over() -> None:
+    model = model_at("../w.bin")
+    weights = numpy_helper.from_array(np.zeros(5 << 20, np.float32), "large")
+    model.graph.initializer.insert(0, weights)
+    assert [dict(data.entries)[b"location"] for data in external_data(model.SerializeToString())] == [b"../w.bin"]
+    del model.graph.initializer[1]
+    assert not list(external_data(model.SerializeToString()))
 
 
 def test_unsaid_ranks_are_told_from_rank_zero() -> None:

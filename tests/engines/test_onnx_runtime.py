@@ -263,9 +263,20 @@ def test_wrong_options_name_the_key_and_the_nearest(options: dict[str, object], 
         load(source_of(tmp_path, mlp_model(), options))
 
 
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [("m/model.toml", "m/model.toml"), ("m/model.toml: [engine]", "m/model.toml"), ("", "m")],
+)
+def test_errors_name_the_place_once_however_it_is_given(where: str, place: str, tmp_path: Path) -> None:
+    source = replace(source_of(tmp_path, mlp_model(), {"arena": 1}), where=where)
+    with pytest.raises(ConfigError) as caught:
+        load(source)
+    assert str(caught.value) == f"{place}: [engine].arena: expected true or false, got 1"
+
+
 def test_every_option_loads(tmp_path: Path) -> None:
     for level in ("none", "basic", "extended", "all"):
-        options = {"graph_optimization": level, "arena": True, "file": "model.onnx"}
+        options = {"graph_optimization": level, "arena": True, "prepack": False, "file": "model.onnx"}
         load(source_of(tmp_path, mlp_model(), options)).close()
 
 

@@ -25,12 +25,12 @@ from hekla.engines.onnx_values import (
     ort_value,
     text_of_bytes,
 )
-from hekla.engines.options import flag_option, option_place, refuse_unknown_options, text_option
+from hekla.engines.options import config_place, flag_option, option_place, refuse_unknown_options, text_option
 from hekla.engines.specs import agreed_specs
 from hekla.protocols.engine import Cancellation, EngineSource
 from hekla.protocols.tensor import ANY, Array, Tensors, TensorSpec
 
-OPTIONS = ("file", "graph_optimization", "arena")
+OPTIONS = ("file", "graph_optimization", "arena", "prepack")
 
 _LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -44,7 +44,8 @@ def load(source: EngineSource) -> "OnnxRuntimeEngine":
     """Return an engine for the version's ONNX file.
 
     Options: `file` (model.onnx); `graph_optimization` (none, basic, extended, all); `arena` (false): keep the largest
-    working memory ever needed, instead of giving it back after each run.
+    working memory ever needed, instead of giving it back after each run; `prepack` (true): keep a second form of the
+    weights that multiplies faster; without it, weights in external data stay mapped and cost no memory of their own.
     Errors: ConfigError for a wrong option; ModelFileError for a file that is missing, damaged, unsafe, needs what this
     ONNX Runtime lacks, or contradicts the declared inputs and outputs.
     """
@@ -62,7 +63,7 @@ def load(source: EngineSource) -> "OnnxRuntimeEngine":
         # The Python interface makes no OrtValue from texts, and answers BF16 in nothing but OrtValues.
         raise ModelFileError(
             "BYTES inputs together with BF16 outputs are not supported",
-            where=source.where or source.model,
+            where=config_place(source),
             cure="cast the outputs to FP32 inside the model",
         )
     heap.give_back()  # the parsed file and what the optimiser threw away: as much again as the weights
@@ -175,6 +176,7 @@ def _session(source: EngineSource, path: Path) -> ort.InferenceSession:
         ("session.intra_op.allow_spinning", "0"),  # idle threads sleep: other engines share the cores
         ("session.inter_op.allow_spinning", "0"),
         ("session.use_device_allocator_for_initializers", "1"),  # weights outside the arena, at their exact size
+        ("session.disable_prepacking", "0" if flag_option(source, "prepack", default=True) else "1"),
         ("session.load_model_format", "ONNX"),  # never the .ort format, which the check of files cannot read
     ):
         options.add_session_config_entry(key, value)

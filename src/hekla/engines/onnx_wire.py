@@ -36,6 +36,7 @@ CHILDREN: dict[str, dict[int, str]] = {
     },
     "SparseTensorProto": {1: "TensorProto", 2: "TensorProto"},
 }
+_SEARCHED_BYTES = 16 << 20
 _EXTERNAL_DATA = 13  # of TensorProto: repeated {1: key, 2: value}
 
 
@@ -56,7 +57,8 @@ def external_data(model: Bytes) -> Iterator[ExternalData]:
     `data_location` is not consulted: whoever writes such entries is held to them.
     Errors: WireError where the bytes are not a protobuf message.
     """
-    if model.find(b"location") < 0:  # the key each such entry must spell: most files end here
+    # Each such entry must spell its key. A search costs by the byte, a walk by the field: small files are searched.
+    if len(model) <= _SEARCHED_BYTES and model.find(b"location") < 0:
         return
     waiting: list[tuple[str, int, int]] = [("ModelProto", 0, len(model))]
     while waiting:

@@ -6,9 +6,14 @@ from hekla.base.errors import ConfigError, nearest_name
 from hekla.protocols.engine import EngineSource
 
 
+def config_place(source: EngineSource) -> str:
+    """Return how an error names the file the engine was configured in, or the model where there is none."""
+    return source.where.removesuffix(": [engine]") or source.model
+
+
 def option_place(source: EngineSource, key: str) -> str:
     """Return how an error names one option: `models/ocr/model.toml: [engine].file`."""
-    return f"{source.where}: [engine].{key}" if source.where else f"[engine].{key}"
+    return f"{config_place(source)}: [engine].{key}"
 
 
 def refuse_unknown_options(source: EngineSource, known: Collection[str]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from hekla.base.errors import CancelledError, ConfigError, EngineError, HeklaError, InputError, UnavailableError
-from hekla.engines.options import option_place, text_option
+from hekla.engines.options import config_place, option_place, text_option
 from hekla.engines.python_answers import Answers
 from hekla.engines.python_code import UserCode, user_code, user_place
 from hekla.engines.specs import check_batch_axis
@@ -40,11 +40,11 @@ def load(source: EngineSource) -> "PythonEngine":
     if not source.inputs or not source.outputs:
         raise ConfigError(
             "a Python engine needs its tensors declared",
-            where=source.where or source.model,
+            where=config_place(source),
             cure="write [[inputs]] and [[outputs]] with name, dtype and shape",
         )
     for spec in (*source.inputs, *source.outputs):
-        check_batch_axis(spec, f"{source.where or source.model}: {spec.name}")
+        check_batch_axis(spec, f"{config_place(source)}: {spec.name}")
     name = text_option(source, "class", "")
     code = user_code(source, name)
     try:

@@ -1,9 +1,10 @@
 """What model.toml declares, held against what a model's own file says."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 from hekla.base.errors import ModelFileError, nearest_name
+from hekla.engines.options import config_place
 from hekla.protocols.engine import EngineSource
 from hekla.protocols.tensor import ANY, TensorSpec
 
@@ -84,10 +85,5 @@ def check_batch_axis(spec: TensorSpec, where: str) -> None:
         )
 
 
-def spec_names(specs: Sequence[TensorSpec]) -> list[str]:
-    """Return the names, in order."""
-    return [spec.name for spec in specs]
-
-
 def _place(source: EngineSource, table: str, name: str) -> str:
-    return f"{source.where or source.model}: [[{table}]] {name}".rstrip()
+    return f"{config_place(source)}: [[{table}]] {name}".rstrip()

@@ -18,7 +18,7 @@ Report = Callable[[int, int], None]  # (bytes done, bytes in all)
 
 _CHUNK = 1 << 20
 _ELSEWHERE = (
-    "on a machine without internet, copy the wheel to a folder and name it with --wheels or the HEKLA_WHEELS variable"
+    "on a machine without internet, copy the wheel to a folder and name that in HEKLA_WHEELS"
 )
 
 

@@ -254,6 +254,7 @@ def test_close_lets_the_inner_engine_close(start: Start, tmp_path: Path) -> None
     assert not is_alive(engine.worker_pid)
 
 
+@pytest.mark.slow
 def test_close_gives_back_every_descriptor_and_thread(tmp_path: Path) -> None:
     source = isolated(python_source(tmp_path, predicting("{'y': x}")), "python")
     load(source).close()

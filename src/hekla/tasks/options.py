@@ -53,8 +53,8 @@ def _checked(value: object, kind: object, where: str) -> object:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise ConfigError(f"expected a {_NAMES[kind]}, got {value!r}", where=where)
+        raise ConfigError(f"expected {_NAMES[kind]}, got {value!r}", where=where)
     return value
 
 
-_NAMES: Mapping[object, str] = {int: "whole number", float: "number", bool: "true or false", str: "string"}
+_NAMES: Mapping[object, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}

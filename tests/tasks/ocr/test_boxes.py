@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -14,8 +14,9 @@ from hekla.base.errors import ConfigError
 from hekla.protocols.stage import StageSource, Values
 from hekla.tasks.ocr.boxes import BoxOptions, clockwise, find_boxes, in_reading_order
 from hekla.tasks.ocr.detect import load_detect_postprocess
+from hekla.tasks.ocr.hull import convex_hull
 from hekla.tasks.ocr.placement import Placement
-from hekla.tasks.ocr.rectangle import Rectangle
+from hekla.tasks.ocr.rectangle import Rectangle, smallest_rectangle
 
 AS_IS = Placement(height=320, width=480, net_height=320, net_width=480, top=0, content_height=320)
 DEFAULTS = BoxOptions()
@@ -59,6 +60,51 @@ def test_boxes_stay_inside_the_picture() -> None:
     boxes, _ = find_boxes(text_map(upright(30, 8), upright(460, 314)), AS_IS, DEFAULTS)
     assert boxes.min() >= 0
     assert (boxes <= (479, 319)).all()
+
+
+def boxes_by_pixel(drawn: NDArray[np.float32], options: BoxOptions) -> list[tuple[float, ...]]:
+    """Return the boxes of a map found by walking over its pixels, the rectangle of each around all of them."""
+    todo = {
+        (int(x) + dx, int(y) + dy)
+        for y, x in zip(*np.nonzero(drawn > options.threshold), strict=True)
+        for dx in (0, 1)
+        for dy in (0, 1)
+        if x + dx < drawn.shape[1] and y + dy < drawn.shape[0]
+    }
+    boxes = []
+    while todo:
+        component, border = [], [todo.pop()]
+        while border:
+            x, y = border.pop()
+            component.append((x, y))
+            near = {(x + dx, y + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)} & todo
+            todo -= near
+            border += near
+        rectangle = smallest_rectangle(convex_hull(np.array(component)))
+        if rectangle.shorter >= 3:
+            box = clockwise(AS_IS.to_picture(rectangle.unclipped(options.unclip_ratio).corners()))
+            boxes.append(tuple(box.reshape(-1).tolist()))
+    return sorted(boxes)
+
+
+@given(st.integers(0, 9999))
+@settings(max_examples=15, deadline=None)
+def test_the_boxes_are_those_around_all_pixels_of_each_component(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    rectangles = [
+        Rectangle(x, y, (np.cos(angle), np.sin(angle)), length, breadth)
+        for x, y, angle, length, breadth in chance.uniform((20, 20, 0, 4, 4), (460, 300, 3, 60, 16), (7, 5)).tolist()
+    ]
+    drawn = text_map(*rectangles)
+    options = BoxOptions(box_threshold=0)
+    boxes, _ = find_boxes(drawn, AS_IS, options)
+    assert sorted(tuple(box.reshape(-1).tolist()) for box in boxes) == boxes_by_pixel(drawn, options)
+
+
+def test_the_walk_over_pixels_sees_another_unclip_ratio() -> None:
+    drawn = text_map(upright(100, 100))
+    boxes, _ = find_boxes(drawn, AS_IS, BoxOptions(box_threshold=0, unclip_ratio=1.5))
+    assert [tuple(boxes[0].reshape(-1).tolist())] != boxes_by_pixel(drawn, BoxOptions(box_threshold=0))
 
 
 @pytest.mark.parametrize(

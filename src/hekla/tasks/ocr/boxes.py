@@ -91,7 +91,11 @@ def _thickened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _largest(runs: Runs, count: int) -> Iterator[NDArray[np.intp]]:
-    """Yield the outermost cells of each row of a component as (points, 2) x, y, largest components first."""
+    """Yield, per component, cells among which the corners of its hull are, (points, 2) x, y; largest components first.
+
+    They are the outermost cells of each row, less those that do not stick out from the rows above and below: what is
+    left is few, so that the hull, made in Python, costs little even for a map full of long components.
+    """
     if not runs.count:
         return
     order = np.argsort(runs.component, kind="stable")  # within a component still top to bottom
@@ -100,7 +104,15 @@ def _largest(runs: Runs, count: int) -> Iterator[NDArray[np.intp]]:
     heads = np.flatnonzero(np.diff(component, prepend=-1) | np.diff(row, prepend=-1))  # first run of each row
     left = np.minimum.reduceat(runs.start[order], heads)
     right = np.maximum.reduceat(runs.stop[order], heads) - 1
-    points = np.stack([left, row[heads], right, row[heads]], axis=1)  # (rows of components, 4)
-    first = np.searchsorted(component[heads], np.arange(runs.count + 1))
+    of_row = component[heads]  # a component has no empty row between its first and its last
+    inner = np.zeros(len(heads), dtype=np.bool_)
+    inner[1:-1] = (of_row[:-2] == of_row[1:-1]) & (of_row[1:-1] == of_row[2:])
+    sticks_out = np.ones((len(heads), 2), dtype=np.bool_)
+    sticks_out[1:-1, 0] = 2 * left[1:-1] < left[:-2] + left[2:]
+    sticks_out[1:-1, 1] = 2 * right[1:-1] > right[:-2] + right[2:]
+    sticks_out |= ~inner[:, None]
+    points = np.stack([left, row[heads], right, row[heads]], axis=1).reshape(-1, 2, 2)  # (rows, left or right, x or y)
+    first = np.searchsorted(of_row, np.arange(runs.count + 1))
     for chosen in np.argsort(-cells, kind="stable")[:count]:
-        yield points[first[chosen] : first[chosen + 1]].reshape(-1, 2)
+        rows = slice(first[chosen], first[chosen + 1])
+        yield points[rows][sticks_out[rows]]

@@ -26,12 +26,32 @@ from hekla.base.errors import (
 )
 from hekla.engines.process.engine import ProcessEngine
 from hekla.engines.process.loader import load
-from hekla.protocols.engine import EngineSource
+from hekla.protocols.engine import Cancellation, EngineSource
 from hekla.protocols.tensor import TensorSpec
 from hekla.testing.check_engine import check_engine
 
 ROWS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
 Start = Callable[..., ProcessEngine]
+
+
+# Says in a pipe that its run has begun, and hangs: days of native code that holds the interpreter's lock.
+HANGING = """
+import os
+class Model:
+    def load(self, source):
+        self.pipe = os.open(source.folder / "pipe", os.O_WRONLY)
+    def predict(self, inputs):
+        os.write(self.pipe, b"x")
+        pow(3, 10**12)
+"""
+
+
+def opened_pipe(folder: Path) -> int:
+    """Make the pipe of a HANGING model and return its reading end."""
+    os.mkfifo(folder / "pipe")
+    descriptor = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def isolated(source: EngineSource, kind: str, **more: object) -> EngineSource:
@@ -208,14 +228,21 @@ def test_a_cancelled_run_stops_politely_and_the_engine_goes_on(start: Start, tmp
 
 
 def test_a_run_that_does_not_stop_is_killed_after_its_grace(start: Start, tmp_path: Path) -> None:
-    # A comparison of long integers' digits: native code that holds the interpreter's lock for days.
-    engine = start(python_source(tmp_path, predicting("pow(3, 10**12)")), "python", grace_s=0.05)
-    cancellation = Announced()
-    stopper = threading.Thread(target=cancellation.set_once_awaited)
-    stopper.start()
+    source = python_source(tmp_path, HANGING)
+    pipe = opened_pipe(source.folder)
+    engine = start(source, "python", grace_s=0.05)
+    cancellation = Cancellation()
+
+    def cancel_once_it_hangs() -> None:
+        os.read(pipe, 1)
+        cancellation.set()
+
+    canceller = threading.Thread(target=cancel_once_it_hangs)
+    canceller.start()
     with pytest.raises(CancelledError, match="did not stop when asked; its worker was killed"):
         engine.run({"x": ROWS}, (), cancellation)
-    stopper.join()
+    canceller.join()
+    os.close(pipe)
     with pytest.raises(UnavailableError, match="was killed by SIGKILL"):
         engine.run({"x": ROWS})
 
@@ -323,24 +350,12 @@ print("loaded", flush=True)
 if sys.stdin.readline() == "run\\n":
     engine.run({"x": np.ones((1, 2), np.float32)})
 """
-WORKER = """
-import os
-class Model:
-    def load(self, source):
-        self.pipe = os.open(source.folder / "pipe", os.O_WRONLY)
-    def predict(self, inputs):
-        os.write(self.pipe, b"x")
-        pow(3, 10**12)  # days of native code that holds the interpreter's lock
-"""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["killed idle", "killed in a run", "returns"])
 def test_the_worker_dies_with_its_parent(end: str, tmp_path: Path) -> None:
-    source = python_source(tmp_path, WORKER)
-    os.mkfifo(source.folder / "pipe")
-    pipe = os.open(source.folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    os.set_blocking(pipe, True)
+    pipe = opened_pipe(python_source(tmp_path, HANGING).folder)
     arguments = [sys.executable, "-c", PARENT, str(tmp_path)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdin is not None

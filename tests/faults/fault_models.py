@@ -5,7 +5,7 @@ Every model made here takes VALUE FP32 [n, 1] and MODE BYTES [n, 1], and answers
 | MODE | what the engine does |
 |---|---|
 | (empty) | answers |
-| gate:PATH | opens the named pipe PATH and waits until the test closes its end |
+| gate:PATH | opens the named pipe PATH, if it is there, and waits until the test closes its end |
 | raise | raises ValueError |
 | shape, dtype, missing | answers one row too many, FP64 instead of FP32, no VALUE |
 | exit | ends its process |
@@ -35,7 +35,7 @@ class Model:
         answer = {"VALUE": value, "PID": np.full(value.shape, os.getpid(), np.int64)}
         for mode in inputs["MODE"].ravel():
             mode = mode.decode()
-            if mode.startswith("gate:"):
+            if mode.startswith("gate:") and os.path.exists(mode.removeprefix("gate:")):
                 with open(mode.removeprefix("gate:")) as gate:
                     gate.read()
             elif mode == "raise":
@@ -87,6 +87,10 @@ class Gate:
     def wait_until_engine_is_here(self) -> None:
         """Wait until an engine has opened the pipe."""
         self._end = os.open(self.path, os.O_WRONLY)
+
+    def vanish(self) -> None:
+        """Let no other engine wait here: the one inside stays."""
+        self.path.unlink()
 
     def open(self) -> None:
         """Let the engine go on."""

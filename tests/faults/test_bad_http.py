@@ -177,7 +177,7 @@ def test_a_path_without_end_is_refused(server: RunningServer) -> None:
 def test_a_path_that_leads_nowhere_is_not_found(server: RunningServer, path: str) -> None:
     with _connect(server) as connection:
         reply = connection.send(post(path, _BODY)).read()
-    assert reply.status in (400, 404), reply
+    assert reply.status in (400, 404, 405), reply
     assert isinstance(reply.json()["error"], str)
 
 
@@ -192,15 +192,16 @@ def test_a_method_the_path_does_not_take_is_refused(server: RunningServer, metho
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_decompression_bomb_is_refused(server: RunningServer, encoding: str) -> None:
     zeros = bytes(1 << 20)
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31 if encoding == "gzip" else 15)
-    bomb = b"".join(packer.compress(zeros) for _ in range(4096)) + packer.flush()  # 4 GiB in 4 MiB
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31 if encoding == "gzip" else 15)
+    bomb = b"".join(packer.compress(zeros) for _ in range(256)) + packer.flush()  # four times the limit
+    assert len(bomb) < 2 << 20
     reply = server.request("POST", _PATH, bomb, {"Content-Encoding": encoding})
     assert reply.status in (400, 413), reply
 
 
 def test_two_layers_of_compression_are_refused(server: RunningServer) -> None:
     reply = server.request("POST", _PATH, gzip.compress(gzip.compress(_BODY)), {"Content-Encoding": "gzip, gzip"})
-    assert reply.status in (400, 415), reply
+    assert reply.status in (400, 501), reply
 
 
 def test_http_1_0_is_answered_and_closed(server: RunningServer) -> None:

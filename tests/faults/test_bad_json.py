@@ -146,7 +146,7 @@ def test_an_unknown_key_is_named(server: RunningServer, key: str, document: dict
     [
         {**_request(), "id": 7},
         {**_request(), "parameters": []},
-        {**_request(), "parameters": {"sequence_id": -1}},
+        {**_request(), "parameters": {"sequence_id": 1.5}},
         {**_request(), "parameters": {"priority": "high"}},
         {**_request(), "parameters": {"timeout": -5}},
         {**_request(), "parameters": {"timeout": "9" * 5000}},
@@ -196,5 +196,5 @@ def test_bytes_left_over_after_the_last_tensor_are_refused(server: RunningServer
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "made-up"])
 def test_a_body_that_is_not_what_its_encoding_says_is_refused(server: RunningServer, encoding: str) -> None:
     reply = server.request("POST", _PATH, json.dumps(_request()), {"Content-Encoding": encoding})
-    assert reply.status in (400, 415), reply
+    assert reply.status in (400, 501), reply
     assert reply.error

@@ -53,7 +53,7 @@ def test_a_bad_request_in_a_batch_never_fails_its_neighbours(server: RunningServ
         gate.wait_until_engine_is_here()
         # The engine is held: these eight wait, and leave together when it is free.
         replies = [pool.submit(_ask, server, "picky", x, mode="raise" if x in (3.0, 6.0) else "") for x in values]
-        wait_for_metric(server, "hekla_queue_depth", len(values), model="picky")
+        wait_for_metric(server, "hekla_waiting_requests", len(values), model="picky")
         gate.open()
         assert holder.result().status == 200
     statuses = {x: reply.result().status for x, reply in zip(values, replies, strict=True)}
@@ -68,7 +68,7 @@ def test_rows_of_a_batch_go_back_to_their_senders(server: RunningServer, gate: G
         holder = pool.submit(_ask, server, "picky", 0.0, mode=gate.mode)
         gate.wait_until_engine_is_here()
         replies = [pool.submit(_ask, server, "picky", float(n), float(-n)) for n in range(1, 5)]
-        wait_for_metric(server, "hekla_queue_depth", 4, model="picky")
+        wait_for_metric(server, "hekla_waiting_requests", 4, model="picky")
         gate.open()
         assert holder.result().status == 200
         for n, reply in enumerate(replies, start=1):
@@ -86,18 +86,32 @@ def test_an_engine_that_hangs_is_given_up_on(server: RunningServer, gate: Gate, 
     assert _outputs(_ask(server, model, 2.0))["VALUE"] == [2.0]
 
 
-@pytest.mark.parametrize("how", ["kill", "exit"])
-def test_a_worker_that_dies_is_replaced(server: RunningServer, gate: Gate, how: str) -> None:
+def test_a_worker_killed_in_a_call_is_replaced(server: RunningServer, gate: Gate) -> None:
     before = int(_outputs(_ask(server, "isolated", 1.0))["PID"][0])
     assert before != server.process.pid, "the engine is to run in a process of its own"
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(_ask, server, "isolated", 1.0, mode="exit" if how == "exit" else gate.mode)
-        if how == "kill":
-            gate.wait_until_engine_is_here()
-            os.kill(before, signal.SIGKILL)
+        running = pool.submit(_ask, server, "isolated", 1.0, mode=gate.mode)
+        gate.wait_until_engine_is_here()
+        gate.vanish()
+        os.kill(before, signal.SIGKILL)
         reply = running.result()
+    if reply.status == 200:
+        assert int(_outputs(reply)["PID"][0]) != before, "only another worker can have answered"
+    else:
+        assert reply.status == 503, reply
+        assert "isolated" in reply.error
+    _expect_another_worker(server, before)
+
+
+def test_a_request_that_kills_every_worker_is_given_up_on(server: RunningServer) -> None:
+    before = int(_outputs(_ask(server, "isolated", 1.0))["PID"][0])
+    reply = _ask(server, "isolated", 1.0, mode="exit")
     assert reply.status == 503, reply
     assert "isolated" in reply.error
+    _expect_another_worker(server, before)
+
+
+def _expect_another_worker(server: RunningServer, before: int) -> None:
     wait_until_model_is_ready(server, "isolated")
     after = int(_outputs(_ask(server, "isolated", 2.0))["PID"][0])
     assert after not in (before, server.process.pid)

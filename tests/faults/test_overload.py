@@ -25,7 +25,7 @@ def _fill(server: RunningServer, gate: Gate, pool: ThreadPoolExecutor) -> list[F
     accepted = [pool.submit(_ask, server, "narrow", 0.0, gate.mode)]
     gate.wait_until_engine_is_here()
     accepted += [pool.submit(_ask, server, "narrow", 1.0), pool.submit(_ask, server, "narrow", 2.0)]
-    wait_for_metric(server, "hekla_queue_depth", 2, model="narrow")
+    wait_for_metric(server, "hekla_waiting_requests", 2, model="narrow")
     return accepted
 
 
@@ -39,7 +39,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(server: Running
             gate.open()
         assert refused.status == 429, refused
         assert int(refused.headers["retry-after"]) >= 1
-        assert "narrow" in refused.error
+        assert "queue is full" in refused.error
         assert grpc_requests.code_of(rpc) == "RESOURCE_EXHAUSTED"
         assert [reply.result().status for reply in accepted] == [200, 200, 200]
 
@@ -57,7 +57,7 @@ def test_health_and_metrics_answer_while_every_engine_is_busy(server: RunningSer
 
 
 def test_an_expired_request_is_answered_before_it_costs_compute(server: RunningServer, gate: Gate) -> None:
-    executions = server.metric("hekla_engine_calls_total", model="narrow")
+    executions = server.metric("hekla_executions_total", model="narrow")
     with ThreadPoolExecutor(1) as pool:
         holder = pool.submit(_ask, server, "narrow", 0.0, gate.mode)
         gate.wait_until_engine_is_here()
@@ -72,11 +72,11 @@ def test_an_expired_request_is_answered_before_it_costs_compute(server: RunningS
         assert late.status == 504, late
         assert grpc_requests.code_of(rpc) == "DEADLINE_EXCEEDED"
         assert holder.result().status == 200
-    assert server.metric("hekla_engine_calls_total", model="narrow") == executions + 1
+    assert server.metric("hekla_executions_total", model="narrow") == executions + 1
 
 
 def test_a_grpc_deadline_is_the_requests_deadline(server: RunningServer, gate: Gate) -> None:
-    expired = server.metric("hekla_failures_total", model="narrow", reason="deadline")
+    expired = server.metric("hekla_request_failures_total", model="narrow", reason="deadline")
     with ThreadPoolExecutor(1) as pool:
         holder = pool.submit(_ask, server, "narrow", 0.0, gate.mode)
         gate.wait_until_engine_is_here()
@@ -86,14 +86,14 @@ def test_a_grpc_deadline_is_the_requests_deadline(server: RunningServer, gate: G
             gate.open()
         assert grpc_requests.code_of(rpc) == "DEADLINE_EXCEEDED"
         assert holder.result().status == 200
-    cancelled = server.metric("hekla_cancelled_total", model="narrow")
-    assert server.metric("hekla_failures_total", model="narrow", reason="deadline") > expired or cancelled > 0
+    cancelled = server.metric("hekla_requests_cancelled_total", model="narrow")
+    assert server.metric("hekla_request_failures_total", model="narrow", reason="deadline") > expired or cancelled > 0
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_the_work_of_a_client_that_went_away_is_dropped(server: RunningServer, gate: Gate, how: str) -> None:
-    executions = server.metric("hekla_engine_calls_total", model="narrow")
-    cancelled = server.metric("hekla_cancelled_total", model="narrow")
+    executions = server.metric("hekla_executions_total", model="narrow")
+    cancelled = server.metric("hekla_requests_cancelled_total", model="narrow")
     body = str(request_document(1.0)).replace("'", '"').encode()
     with ThreadPoolExecutor(1) as pool:
         holder = pool.submit(_ask, server, "narrow", 0.0, gate.mode)
@@ -101,33 +101,33 @@ def test_the_work_of_a_client_that_went_away_is_dropped(server: RunningServer, g
         try:
             connection = RawConnection(server.host_and_port)
             connection.send(post("/v2/models/narrow/infer", body))
-            wait_for_metric(server, "hekla_queue_depth", 1, model="narrow")
+            wait_for_metric(server, "hekla_waiting_requests", 1, model="narrow")
             if how == "reset":
                 connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             connection.socket.close()
-            wait_for_metric(server, "hekla_cancelled_total", cancelled + 1, model="narrow")
-            assert server.metric("hekla_queue_depth", model="narrow") == 0
+            wait_for_metric(server, "hekla_requests_cancelled_total", cancelled + 1, model="narrow")
+            assert server.metric("hekla_waiting_requests", model="narrow") == 0
         finally:
             gate.open()
         assert holder.result().status == 200
-    assert server.metric("hekla_engine_calls_total", model="narrow") == executions + 1
+    assert server.metric("hekla_executions_total", model="narrow") == executions + 1
 
 
 def test_the_work_of_a_grpc_client_that_cancelled_is_dropped(server: RunningServer, gate: Gate) -> None:
-    executions = server.metric("hekla_engine_calls_total", model="narrow")
+    executions = server.metric("hekla_executions_total", model="narrow")
     with ThreadPoolExecutor(1) as pool, grpc.insecure_channel(server.grpc_address) as channel:
         holder = pool.submit(_ask, server, "narrow", 0.0, gate.mode)
         gate.wait_until_engine_is_here()
         try:
             stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
             call = stub.ModelInfer.future(grpc_requests.infer_message("narrow", _TENSORS))
-            wait_for_metric(server, "hekla_queue_depth", 1, model="narrow")
+            wait_for_metric(server, "hekla_waiting_requests", 1, model="narrow")
             call.cancel()
-            wait_for_metric(server, "hekla_queue_depth", 0, model="narrow", exactly=True)
+            wait_for_metric(server, "hekla_waiting_requests", 0, model="narrow", exactly=True)
         finally:
             gate.open()
         assert holder.result().status == 200
-    assert server.metric("hekla_engine_calls_total", model="narrow") == executions + 1
+    assert server.metric("hekla_executions_total", model="narrow") == executions + 1
 
 
 def test_a_running_call_of_a_client_that_went_away_does_not_hold_the_model(server: RunningServer, gate: Gate) -> None:

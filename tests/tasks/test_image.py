@@ -124,6 +124,13 @@ def test_a_transparent_palette_colour_shows_the_background() -> None:
     assert decoded(encoded(picture, "PNG", transparency=0)).tolist() == [[[255, 255, 255], [40, 50, 60]]]
 
 
+@pytest.mark.parametrize(("mode", "key"), [("RGB", (10, 10, 10)), ("L", 10)])
+def test_a_transparent_key_colour_shows_the_background(mode: str, key: object) -> None:
+    picture = Image.new("L", (2, 1), 10)
+    picture.putpixel((1, 0), 40)
+    assert decoded(encoded(picture.convert(mode), "PNG", transparency=key))[0, :, 0].tolist() == [255, 40]
+
+
 @pytest.mark.parametrize(("ink", "behind"), [(250, 0), (20, 255)])
 def test_a_contrasting_background_makes_ink_visible(ink: int, behind: int) -> None:
     picture = Image.new("RGBA", (9, 9), (128, 128, 128, 0))

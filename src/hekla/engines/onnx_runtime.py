@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from hekla.base.dtypes import DType
-from hekla.base.errors import CancelledError, EngineError, ModelFileError, UnavailableError
+from hekla.base.errors import CancelledError, EngineError, HeklaError, InputError, ModelFileError, UnavailableError
 from hekla.engines import heap
 from hekla.engines.onnx_files import check_files, model_file
 from hekla.engines.onnx_messages import load_message, run_message
@@ -146,9 +147,11 @@ class OnnxRuntimeEngine:
         answers = session.run_with_ort_values(names, values, options)
         return {name: from_ort_value(answer) for name, answer in zip(names, answers, strict=True)}
 
-    def _failure(self, error: Exception, cancellation: Cancellation | None) -> EngineError | CancelledError:
+    def _failure(self, error: Exception, cancellation: Cancellation | None) -> HeklaError:
         if cancellation is not None and cancellation.is_set:
             return CancelledError(f"the run of {self._model!r} was stopped")
+        if isinstance(error, InvalidArgument):  # a value only the operators can judge: a token id out of range
+            return InputError(run_message(error), where=f"inputs of {self._model!r}")
         return EngineError(run_message(error), where=self._model)
 
 

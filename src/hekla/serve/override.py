@@ -92,7 +92,9 @@ _CHANGES: Mapping[str, Callable[[object, str], Override]] = {
 
 
 def _whole(value: object, key: str, where: str) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit():  # protobuf's JSON writes 64-bit numbers so
+    if (
+        isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20
+    ):  # protobuf's JSON writes 64-bit numbers so
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InputError(f"{key} of `config` must be a whole number of 0 or more, got {value!r}", where=where)

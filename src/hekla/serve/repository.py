@@ -65,7 +65,7 @@ class Repository:
             )
         if not version:
             return next(reversed(entry.versions.values()))
-        served = entry.versions.get(int(version)) if version.isascii() and version.isdigit() else None
+        served = next((served for number, served in entry.versions.items() if str(number) == version), None)
         if served is None:
             there = ", ".join(str(number) for number in entry.versions)
             raise NotFoundError(f"model {model!r} has no version {version!r}", cure=f"served: {there}")

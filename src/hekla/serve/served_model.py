@@ -51,7 +51,7 @@ class ServedModel:
         self._loop = asyncio.get_running_loop()
         self._retired = False
         self._interval_s = 0.0  # between two answers while there was work: the measured rate
-        self._last_answer_s = 0.0
+        self._last_answer_s = self._busy_since_s = 0.0
         # An engine's own queue is bounded and knows its rate; what runs through stages or steps is bounded here.
         self._bound_here = config.graph is not None or config.pipeline.preprocess is not None
 
@@ -66,7 +66,7 @@ class ServedModel:
         if not request.received_s:
             request.received_s = now
         job = self._job(request, done, admitted=False)
-        self.in_flight += 1
+        self._begin(now)
         try:
             self._admit(job, now)
             check_inputs(self.inputs, request.inputs)
@@ -93,7 +93,7 @@ class ServedModel:
         request = InferRequest(self.name, inputs, received_s=time.monotonic(), trace_parent=outer.request.trace_parent)
         job = self._job(request, lambda _: None, admitted=True)
         job.priority, job.deadline_s = outer.priority, outer.deadline_s
-        self.in_flight += 1
+        self._begin(request.received_s)
 
         def end(result: Values | HeklaError) -> None:
             self._count(job, result)
@@ -114,6 +114,11 @@ class ServedModel:
     async def drain(self) -> None:
         """Wait until every request taken is answered."""
         await self.executor.drain()
+
+    def _begin(self, now: float) -> None:
+        if not self.in_flight:
+            self._busy_since_s = now
+        self.in_flight += 1
 
     def _job(self, request: InferRequest, done: Done, *, admitted: bool) -> Job:
         timeout_s = request.timeout_us / 1e6 or self._default_timeout_s
@@ -167,11 +172,9 @@ class ServedModel:
     def _count(self, job: Job, result: Values | HeklaError) -> float:
         now = time.monotonic()
         total_s = now - job.request.received_s
-        if self.in_flight > 1 and self._last_answer_s:
-            interval_s = now - self._last_answer_s
-            self._interval_s += _SMOOTHING * (interval_s - self._interval_s)
-        elif not self._interval_s:
-            self._interval_s = total_s
+        # The rate while there is work: what came before the work did not count.
+        interval_s = now - max(self._last_answer_s, self._busy_since_s)
+        self._interval_s += (_SMOOTHING if self._interval_s else 1.0) * (interval_s - self._interval_s)
         self._last_answer_s = now
         self.in_flight -= 1
         statistics = self.statistics

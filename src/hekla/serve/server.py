@@ -150,7 +150,7 @@ class _Server:
                 self._config.drain_s,
                 len(self._connections),
             )
-        self._regions.close()
+        self._regions.unregister()
 
 
 async def _listen(make_connection: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> asyncio.Server:

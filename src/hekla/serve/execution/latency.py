@@ -20,7 +20,8 @@ class LatencyModel:
         size = _size_class(rows)
         per_row = seconds / max(rows, 1)
         known = self._per_row_s.get(size)
-        self._per_row_s[size] = per_row if known is None else known + _SMOOTHING * (per_row - known)
+        # A call that was pre-empted took many times as long and says nothing about the next: it counts as double.
+        self._per_row_s[size] = per_row if known is None else known + _SMOOTHING * (min(per_row, 2 * known) - known)
 
     def call_s(self, rows: int) -> float | None:
         """Return what a call with so many rows is expected to take; None if none of that size class was made."""

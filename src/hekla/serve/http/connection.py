@@ -137,8 +137,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._filled += nbytes
         if self._exchange is None:
             self._read()
-        elif self._filled == len(self._view):
-            self._pause()
+        self._regulate()
 
     def eof_received(self) -> None:
         """Close: a client that stops sending before it is answered has gone away (as nginx and uvicorn see it)."""
@@ -288,10 +287,15 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._exchange = exchange
         self._router.dispatch(exchange)
 
-    def _pause(self) -> None:
-        if not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
+    def _regulate(self) -> None:
+        """Read while there is room to read into."""
+        full = self._body is None and self._filled == len(self._view)
+        if full != self._paused and self._transport is not None:
+            self._paused = full
+            if full:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     # Answering
 
@@ -350,9 +354,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._start, self._filled = 0, held
         elif not held:
             self._start = self._filled = 0
+        elif self._start > len(self._view) // 2:
+            self._buffer[:held] = self._buffer[self._start : self._filled]
+            self._start, self._filled = 0, held
         if self._paused:
-            self._paused = False
-            transport.resume_reading()
+            self._regulate()
         if held:
             # Not from inside the answer: a long pipeline would recurse.
             asyncio.get_running_loop().call_soon(self._read_if_idle)
@@ -360,6 +366,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _read_if_idle(self) -> None:
         if self._exchange is None and self._transport is not None and self._start < self._filled:
             self._read()
+            self._regulate()
 
     def _refuse(self, error: HeklaError, status: int) -> None:
         """Answer a request that could not be read, and close: where the next one begins is not known."""

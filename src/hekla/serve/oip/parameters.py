@@ -23,7 +23,7 @@ def apply_parameters(request: InferRequest, parameters: Parameters) -> None:
 
 def _whole(parameters: Parameters, name: str) -> int:
     value = parameters.get(name, 0)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InputError(f"must be a whole number of 0 or more, got {value!r}", where=f"$.parameters.{name}")

@@ -1,6 +1,7 @@
 """The Open Inference Protocol v2 over REST, with Triton's extensions: routes on a `Service`."""
 
 from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -141,7 +142,7 @@ class RestRoutes:
     # Shared memory
 
     def _regions_status(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
-        exchange.respond(_json(self._regions.status(*parameters)))
+        exchange.respond(_json([asdict(region) for region in self._regions.status(*parameters)]))
 
     def _register(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
         body = _body(exchange)

@@ -1,130 +1,150 @@
-"""System shared memory: tensors that never cross the socket (the Open Inference Protocol's shared-memory extension).
+"""System shared-memory regions that clients register and then name instead of sending bytes.
 
-A region is a window of a POSIX shared-memory object that a client on this machine made (`shm_open`, found under
-/dev/shm). The sizes a client states are checked against the object itself: touching a page beyond its end would
-kill the server (SIGBUS), and so would an object that shrinks later, so each use checks again.
+A region is read and written through its file descriptor, not mapped: a client that shrinks its region meanwhile
+makes a request fail, where a mapping would end the server with SIGBUS; and one that changes its bytes meanwhile
+cannot change what was checked. The price is one copy, which is counted as such.
 """
 
-import mmap
 import os
+import re
 import stat
-from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from hekla.base.errors import ConflictError, InputError, NotFoundError, nearest_name
+import numpy as np
 
-_OBJECTS = Path("/dev/shm")  # where Linux shows POSIX shared memory
-_NAME_BYTES = 255
+from hekla.base.errors import ConflictError, InputError, NotFoundError, TooLargeError
+
+_KEY = re.compile(r"/?[^/\0]{1,254}")
+_MAX_REGIONS = 1024
+_LARGEST_OFFSET = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Region:
+class Region:
+    """A registered region: `byte_size` bytes from `offset` on in the shared-memory object `key`."""
+
     name: str
     key: str
     offset: int
     byte_size: int
-    file: int
-    memory: mmap.mmap
-
-    def check(self) -> None:
-        if os.fstat(self.file).st_size < self.offset + self.byte_size:
-            raise InputError(f"the object {self.key!r} has shrunk", where=f"shared memory region {self.name!r}")
 
 
 class SharedMemoryRegions:
-    """The regions clients registered, by name. Lives on the event loop."""
+    """The regions registered now. `folder` is where the system keeps POSIX shared-memory objects as files."""
 
-    def __init__(self, objects: Path = _OBJECTS) -> None:
-        self._objects = objects
-        self._regions: MutableMapping[str, _Region] = {}
+    def __init__(self, folder: Path = Path("/dev/shm")) -> None:  # the system's own place
+        self._folder = folder
+        self._regions: dict[str, tuple[Region, int]] = {}  # with the open file descriptor
 
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
-        """Map a region.
+        """Open a region.
 
-        Errors: InputError for a key that is no shared-memory object or a window beyond its end; ConflictError for
-        a name that is registered.
+        Errors: InputError for a bad name, key or size; NotFoundError if there is no such object; ConflictError if
+        the name is taken; TooLargeError above 1024 regions.
         """
-        where = f"shared memory region {name!r}"
-        if not name or len(name) > _NAME_BYTES:
-            raise InputError(f"a name has 1 to {_NAME_BYTES} characters", where="shared memory region")
+        if not name:
+            raise InputError("a region needs a name", where="name")
         if name in self._regions:
-            raise ConflictError("is registered already", where=where, cure="unregister it first")
-        if offset < 0 or byte_size <= 0:
-            raise InputError(f"offset {offset} and byte_size {byte_size} are not a window", where=where)
-        plain = key.removeprefix("/")
-        if not plain or "/" in plain or "\0" in plain or plain in (".", "..") or len(plain) > _NAME_BYTES:
-            raise InputError(f"{key!r} is not the name of a shared-memory object", where=f"{where}.key")
+            raise ConflictError(f"shared memory region {name!r} is registered already", where="name")
+        if len(self._regions) >= _MAX_REGIONS:
+            raise TooLargeError("name", limit=f"{_MAX_REGIONS} regions", got="one more", cure="unregister some")
+        if byte_size <= 0 or offset < 0 or offset + byte_size > _LARGEST_OFFSET:
+            raise InputError(f"a region of {byte_size} bytes at {offset} does not exist", where="byte_size")
+        descriptor = self._open(key)
         try:
-            file = os.open(self._objects / plain, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        except (OSError, UnicodeEncodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not text"
-            raise InputError(f"cannot open the object {key!r}: {reason}", where=f"{where}.key") from None
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError(f"{key!r} is not a shared-memory object", where=f"{where}.key")
-            if offset + byte_size > status.st_size:
-                raise InputError(
-                    f"offset {offset} + byte_size {byte_size} is beyond the end of {key!r}, {status.st_size} bytes",
-                    where=where,
-                )
-            memory = mmap.mmap(file, offset + byte_size)
+            self._check_size(descriptor, key, offset + byte_size)
         except BaseException:
-            os.close(file)
+            os.close(descriptor)
             raise
-        self._regions[name] = _Region(name, key, offset, byte_size, file, memory)
+        self._regions[name] = (Region(name, key, offset, byte_size), descriptor)
 
     def unregister(self, name: str = "") -> None:
-        """Forget a region, or all of them for "". One that is not there is fine, as with Triton."""
-        for gone in [name] if name else list(self._regions):
-            region = self._regions.pop(gone, None)
-            if region is not None:
-                os.close(region.file)
-                # The mapping itself goes when the last array that views it does.
+        """Forget a region, all of them for ""; one that is not registered is no error."""
+        for known in [name] if name else list(self._regions):
+            found = self._regions.pop(known, None)
+            if found is not None:
+                os.close(found[1])
 
-    def status(self, name: str = "") -> list[Mapping[str, Any]]:
-        """Return name, key, offset and byte_size of a region, or of all. Errors: NotFoundError."""
-        chosen = [self._find(name)] if name else [self._regions[key] for key in sorted(self._regions)]
-        return [{"name": r.name, "key": r.key, "offset": r.offset, "byte_size": r.byte_size} for r in chosen]
+    def status(self, name: str = "") -> list[Region]:
+        """Return the regions registered. Errors: NotFoundError for a name that is not."""
+        return [self._find(name)[0]] if name else [region for region, _ in self._regions.values()]
 
     def read(self, name: str, offset: int, byte_size: int) -> memoryview:
-        """Return a view of `byte_size` bytes (0: the rest) of a region. Errors: NotFoundError, InputError."""
-        return self._window(name, offset, byte_size).toreadonly()
+        """Return a copy of `byte_size` bytes of a region, from `offset` on.
+
+        Errors: NotFoundError for an unknown region; InputError for a range outside it, or outside what is left of it.
+        """
+        region, descriptor = self._find(name)
+        _check_range(region, offset, byte_size)
+        buffer = np.empty(byte_size, np.uint8).data
+        filled = 0
+        while filled < byte_size:
+            count = os.preadv(descriptor, [buffer[filled:]], region.offset + offset + filled)
+            if not count:
+                raise InputError("has become smaller since it was registered", where=_place(name))
+            filled += count
+        return buffer.toreadonly()
 
     def write(self, name: str, offset: int, byte_size: int, data: memoryview) -> int:
-        """Copy data into a region, into at most `byte_size` bytes (0: the rest); return how many were written.
+        """Copy bytes into the `byte_size` bytes a client set aside in a region; return how many were written.
 
-        Errors: NotFoundError; InputError if it does not fit.
+        Errors: NotFoundError for an unknown region; InputError for a range outside it, for data that do not fit,
+        and for a region that may not be written.
         """
-        window = self._window(name, offset, byte_size)
-        if len(data) > len(window):
-            raise InputError(
-                f"the output has {len(data)} bytes, the window {len(window)}", where=f"shared memory region {name!r}"
-            )
-        window[: len(data)] = data
-        return len(data)
+        region, descriptor = self._find(name)
+        _check_range(region, offset, byte_size)
+        if data.nbytes > byte_size:
+            raise InputError(f"the output has {data.nbytes} bytes, {byte_size} are set aside", where=_place(name))
+        start = region.offset + offset
+        try:
+            self._check_size(descriptor, region.key, start + data.nbytes)  # pwrite would make it grow again
+            written = 0
+            while written < data.nbytes:
+                written += os.pwrite(descriptor, data[written:], start + written)
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror}", where=_place(name)) from None
+        return written
 
-    def close(self) -> None:
-        """Forget everything."""
-        self.unregister()
+    def _find(self, name: str) -> tuple[Region, int]:
+        found = self._regions.get(name)
+        if found is None:
+            raise NotFoundError("is not registered", where=_place(name))
+        return found
 
-    def _find(self, name: str) -> _Region:
-        region = self._regions.get(name)
-        if region is None:
-            raise NotFoundError(
-                f"unknown shared memory region {name!r}", cure=nearest_name(name, self._regions) or "register it first"
-            )
-        return region
+    def _open(self, key: str) -> int:
+        if not _KEY.fullmatch(key) or key.lstrip("/") in ("", ".", ".."):
+            raise InputError(f"{key!r} is not the name of a shared-memory object", where="key")
+        path = self._folder / key.removeprefix("/")
+        flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            try:
+                descriptor = os.open(path, os.O_RDWR | flags)
+            except PermissionError:
+                descriptor = os.open(path, os.O_RDONLY | flags)
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no shared-memory object {key!r}", where="key") from None
+        except OSError as error:
+            raise InputError(f"cannot open shared-memory object {key!r}: {error.strerror}", where="key") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise InputError(f"{key!r} is not a shared-memory object", where="key")
+        return descriptor
 
-    def _window(self, name: str, offset: int, byte_size: int) -> memoryview:
-        region = self._find(name)
-        region.check()
-        end = offset + (byte_size or region.byte_size - offset)
-        if offset < 0 or byte_size < 0 or end > region.byte_size:
-            raise InputError(
-                f"offset {offset} + byte_size {byte_size} is beyond its end, {region.byte_size} bytes",
-                where=f"shared memory region {name!r}",
-            )
-        return memoryview(region.memory)[region.offset + offset : region.offset + end]
+    @staticmethod
+    def _check_size(descriptor: int, key: str, needed: int) -> None:
+        size = os.fstat(descriptor).st_size
+        if size < needed:
+            raise InputError(f"shared-memory object {key!r} has {size} bytes, {needed} are needed", where="byte_size")
+
+
+def _check_range(region: Region, offset: int, byte_size: int) -> None:
+    if offset < 0 or byte_size < 0 or offset + byte_size > region.byte_size:
+        raise InputError(
+            f"bytes {offset} to {offset + byte_size} are outside its {region.byte_size} bytes",
+            where=_place(region.name),
+        )
+
+
+def _place(name: str) -> str:
+    return f"shared memory region {name!r}"

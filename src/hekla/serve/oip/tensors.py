@@ -197,43 +197,49 @@ def decode_values(where: str, dtype: DType, shape: Sequence[int], values: Sequen
     count = check_shape(where, shape)
     if dtype is DType.BYTES:
         return bytes_array(where, shape, [_text_bytes(where, value) for value in _flat(where, values, MAX_RANK)])
+    if not _element_types(where, values, MAX_RANK) <= _ACCEPTED_TYPES[dtype]:
+        raise InputError(f"the data of a {dtype.value} tensor must be {_described(dtype)}", where=where)
     try:
-        array: Array = np.array(values)
-    except (ValueError, OverflowError) as error:
+        with np.errstate(over="ignore"):  # found below, by name
+            array: Array = np.array(values, dtype.numpy)
+    except OverflowError:
+        raise InputError(f"a value does not fit {dtype.value}", where=where) from None
+    except ValueError as error:
         raise InputError(f"the data are not a regular array of numbers: {error}", where=where) from None
     if array.size != count:
         raise InputError(f"expected {count} elements for shape {list(shape)}, got {array.size}", where=where)
-    if not count:
-        return np.empty(shape, dtype.numpy)
-    return _cast(where, dtype, array).reshape(shape)
+    if dtype.is_float and not np.isfinite(array).all():
+        _refuse_overflow(where, dtype, array, values)
+    return array.reshape(shape)
 
 
-def _cast(where: str, dtype: DType, array: Array) -> Array:
-    kind = array.dtype.kind
-    if kind not in _ACCEPTED_KINDS[dtype]:
-        wanted = {"b": "booleans", "i": "integers"}.get(_ACCEPTED_KINDS[dtype][0], "numbers")
-        raise InputError(f"the data of a {dtype.value} tensor must be {wanted}", where=where)
-    if array.dtype == dtype.numpy:
-        return array
-    if dtype.is_float:
-        with np.errstate(over="raise"):
-            try:
-                return array.astype(dtype.numpy)
-            except FloatingPointError:
-                raise InputError(f"a value is too large for {dtype.value}", where=where) from None
-    bounds = np.iinfo(dtype.numpy)
-    if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
-        raise InputError(f"a value does not fit {dtype.value} ({bounds.min} to {bounds.max})", where=where)
-    return array.astype(dtype.numpy)
+def _refuse_overflow(where: str, dtype: DType, array: Array, values: Sequence[object]) -> None:
+    """Infinities and NaN are fine where they were sent, not where a number became one."""
+    if not np.array_equal(np.isfinite(array), np.isfinite(np.array(values, np.float64))):
+        raise InputError(f"a value is too large for {dtype.value}", where=where)
 
 
-def _accepted_kinds(dtype: DType) -> str:
+def _element_types(where: str, values: Sequence[object], depth: int) -> set[type]:
+    types: set[type] = set(map(type, values))
+    if list in types:
+        if not depth:
+            raise InputError(f"the data are nested more than {MAX_RANK} deep", where=where)
+        types.discard(list)
+        for value in values:
+            if isinstance(value, list):
+                types |= _element_types(where, value, depth - 1)
+    return types
+
+
+def _described(dtype: DType) -> str:
     if dtype is DType.BOOL:
-        return "b"
-    return "fiu" if dtype.is_float else "iu"
+        return "booleans"
+    return "numbers" if dtype.is_float else "integers"
 
 
-_ACCEPTED_KINDS = {dtype: _accepted_kinds(dtype) for dtype in DType}
+_ACCEPTED_TYPES: dict[DType, frozenset[type]] = {
+    dtype: frozenset({float, int} if dtype.is_float else {bool} if dtype is DType.BOOL else {int}) for dtype in DType
+}
 
 
 def _flat(where: str, values: Sequence[object], depth: int) -> Iterator[object]:

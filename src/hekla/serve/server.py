@@ -11,6 +11,9 @@ from pathlib import Path
 import uvloop
 
 from hekla.base.errors import ConfigError, HeklaError
+from hekla.serve.grpc.door import GrpcDoor
+from hekla.serve.grpc.limits import GrpcLimits
+from hekla.serve.grpc.server import grpc_protocol_factory
 from hekla.serve.http.connection import HttpConnection, HttpLimits, OpenConnections
 from hekla.serve.http.message import Exchange, Response
 from hekla.serve.http.router import Router
@@ -98,18 +101,25 @@ class _Server:
         http = await _listen(
             lambda: HttpConnection(router, limits, self._connections, on_answer), config.host, config.http_port
         )
+        door, grpc = None, None
+        if config.grpc_port is not None:
+            grpc_limits = GrpcLimits(max_message_bytes=config.max_body_bytes)
+            door = grpc_protocol_factory(host, self._regions, grpc_limits)
+            grpc = await _listen(door, config.host, config.grpc_port)
         background = [loop.create_task(self._check_times())]
         await host.start()
         if config.watch:
             background.append(loop.create_task(_watch(host)))
-        addresses = Addresses(f"http://{_address(http)}", "")
+        addresses = Addresses(f"http://{_address(http)}", _address(grpc) if grpc is not None else "")
         on_ready(addresses)
         await stopping.wait()
         _log.info("stopping: answering what was accepted")
         for task in background:
             task.cancel()
         http.close()
-        await self._drain(host)
+        if grpc is not None:
+            grpc.close()
+        await self._drain(host, door)
         if tracer is not None:
             await asyncio.to_thread(tracer.close)
 
@@ -133,7 +143,7 @@ class _Server:
             for connection in self._connections:
                 connection.check_time(now)
 
-    async def _drain(self, host: ModelHost) -> None:
+    async def _drain(self, host: ModelHost, door: GrpcDoor | None) -> None:
         """Answer every request that was accepted, the ones still in the sockets' buffers too."""
         for connection in self._connections:
             connection.announce_end()
@@ -143,6 +153,8 @@ class _Server:
                 for connection in self._connections:
                     connection.finish()
                 await self._connections.wait_empty()
+                if door is not None:
+                    await door.drain()
                 await host.stop()
         except TimeoutError:
             _log.warning(

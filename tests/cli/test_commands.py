@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import typer.main
 from tests.cli.conftest import Run
 
 from hekla import __version__
+from hekla.cli import up
 from hekla.cli.main import app
 
 # Any: typer keeps its command classes private.
@@ -98,6 +100,18 @@ def test_a_fault_of_ours_is_one_line_that_says_how_to_see_more(run: Run, monkeyp
 def test_colours_are_off_without_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b" not in run("doctor").output
     assert "\x1b" not in run("--help").output
+
+
+def test_up_tells_a_command_the_reader_can_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = tmp_path / ".venv" / "bin" / "hekla"
+    command.parent.mkdir(parents=True)
+    command.touch(mode=0o755)
+    monkeypatch.setattr("sys.argv", [str(command)])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert up._own_command() == ".venv/bin/hekla", "not on the search path"
+    monkeypatch.setenv("PATH", str(command.parent))
+    assert up._own_command() == "hekla"
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ def server(triton_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     identities = tmp_path_factory.mktemp("identities")
     for kind in ONNX_TYPE:
         write_identity_model(identities, f"identity_{kind.lower()}", kind)
+    write_identity_model(identities, "spare", "FP32")
     write_running_sum(identities)
     write_embedder(identities)
     with running_server(

@@ -81,7 +81,7 @@ def test_any_repository_request_is_answered_as_the_protocol_says(
     case: "schemathesis.Case[Any]", server: RunningServer
 ) -> None:
     if "model_name" in case.path_parameters:
-        case.path_parameters["model_name"] = "identity_int8"
+        case.path_parameters["model_name"] = "spare"  # no other test needs it loaded
     case.call_and_validate(base_url=server.http_url, checks=[not_a_server_error, response_schema_conformance])
 
 

@@ -145,7 +145,7 @@ def test_what_is_not_http2_ends_the_connection(connection: Http2, opening: bytes
         b"\xff\xff\xff\x00\x00\x00\x00\x00\x01",  # a frame of 16 MB
         DataFrame(1, b"data for a stream that is not open"),
         HeadersFrame(2, b""),  # even numbers are the server's
-        HeadersFrame(0, b""),
+        b"\x00\x00\x00\x01\x04\x00\x00\x00\x00",  # HEADERS on the connection itself
         ContinuationFrame(1, b""),
         b"\x00\x00\x05\x04\x00\x00\x00\x00\x00" + bytes(5),  # SETTINGS of 5 bytes
         b"\x00\x00\x04\x08\x00\x00\x00\x00\x00" + bytes(4),  # WINDOW_UPDATE of 0

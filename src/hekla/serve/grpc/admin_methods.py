@@ -13,6 +13,7 @@ from hekla.serve.grpc import health_pb2
 from hekla.serve.grpc import open_inference_pb2 as pb
 from hekla.serve.grpc.call import UnaryCall
 from hekla.serve.grpc.codes import Code
+from hekla.serve.grpc.infer_plan import values_of
 from hekla.serve.grpc.message_reader import Message as MessageBytes
 from hekla.serve.grpc.method import Method
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
@@ -113,9 +114,7 @@ class _Admin:
         return ParseDict({"models": self._service.repository_index(request.ready)}, pb.RepositoryIndexResponse())
 
     async def model_load(self, request: pb.RepositoryModelLoadRequest) -> Message:
-        if request.parameters:
-            raise UnsupportedError("a load takes its configuration and files from the repository", where="$.parameters")
-        await self._service.load_model(request.model_name)
+        await self._service.load_model(request.model_name, values_of("$", request.parameters))
         return pb.RepositoryModelLoadResponse()
 
     async def model_unload(self, request: pb.RepositoryModelUnloadRequest) -> Message:

@@ -94,9 +94,9 @@ def plan_of(message: pb.ModelInferRequest, has_raws: bool) -> InferPlan:
 
 
 # The parameter maps of the different messages are of one generated kind that has no nameable type.
-def values_of(where: str, parameters: Any) -> dict[str, Value]:
+def values_of(where: str, parameters: Any) -> dict[str, Any]:
     """Return a parameter map as plain values. Errors: InputError for a parameter without a value."""
-    values: dict[str, Value] = {}
+    values: dict[str, Any] = {}  # Value, and bytes for a repository's files
     for name, parameter in parameters.items():
         kind = parameter.WhichOneof("parameter_choice")
         if kind is None:

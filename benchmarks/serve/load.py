@@ -10,8 +10,9 @@ import gc
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import uvloop
@@ -45,9 +46,12 @@ class Measurement:
 
     seconds: float
     success: Code
-    latencies_s: dict[Code, "array[float]"] = field(default_factory=dict)
+    latencies_s: Mapping[Code, Sequence[float]] = field(default_factory=dict)
     unsent: int = 0  # open loop: requests due that found every connection busy
     unanswered: int = 0  # still in flight when the wait for the last answers was given up
+    uncounted: int = 0  # answers outside the window
+    metered: float = 0.0  # by how much the meter rose
+    client_cpu_s: float = 0.0  # what the load generator itself used
 
     @property
     def ok(self) -> int:
@@ -75,8 +79,11 @@ class _Loop:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._lost: set[int] = set()
+        self._transports: list[asyncio.BaseTransport] = []
+        self._all_closed = asyncio.Event()
         self.latencies_s: dict[Code, array[float]] = {}
         self.in_flight = 0
+        self.uncounted = 0
         self.is_counting = False
         self.due_from_s = 0.0  # answers to requests that were due before this are not counted
         self.is_over = False
@@ -86,7 +93,16 @@ class _Loop:
 
     async def connect(self, driver: Driver) -> None:
         """Open one connection and hand its lanes to the driver."""
-        await connect(self._target, driver)
+        self._transports.append(await connect(self._target, driver))
+
+    async def close(self) -> None:
+        """Close every connection and wait until the loop has let go of it."""
+        for task in self._tasks:
+            task.cancel()
+        for transport in self._transports:
+            cast(asyncio.WriteTransport, transport).abort()  # uvloop's do not descend from asyncio's
+        if self.open_lanes:
+            await self._all_closed.wait()
 
     def note_opened(self) -> None:
         self.open_lanes += 1
@@ -100,6 +116,8 @@ class _Loop:
             if times is None:
                 times = self.latencies_s[code] = array("d")
             times.append(now_s - lane.sent_s)
+        else:
+            self.uncounted += 1
 
     def note_idle(self) -> None:
         self.in_flight -= 1
@@ -113,6 +131,8 @@ class _Loop:
             self.note(lane, DISCONNECTED, time.perf_counter())
             self.note_idle()
         if self.is_over:
+            if not self.open_lanes:
+                self._all_closed.set()
             return
         if isinstance(lane, GrpcLane):
             key = id(lane.connection)
@@ -178,7 +198,7 @@ class OpenLoop(_Loop):
                 lane.sent_s = self._due_s
                 self.in_flight += 1
                 lane.send()
-            elif self.is_counting:
+            elif self.is_counting and self._due_s >= self.due_from_s:
                 self.unsent += 1
             self._due_s += self._interval_s
         self._loop.call_later(max(self._due_s - now, 0.001), self._send_due)
@@ -203,6 +223,7 @@ class _Once:
 
     def __init__(self) -> None:
         self.code: asyncio.Future[tuple[Lane, Code]] = asyncio.get_running_loop().create_future()
+        self.is_closed = asyncio.Event()
 
     def opened(self, lane: Lane) -> None:
         lane.send()
@@ -212,6 +233,7 @@ class _Once:
             self.code.set_result((lane, code))
 
     def closed(self, lane: Lane, is_waiting: bool) -> None:
+        self.is_closed.set()
         if not self.code.done():
             self.code.set_exception(ConnectionError("the server closed the connection before it answered"))
 
@@ -237,6 +259,7 @@ async def _ask(target: Target, timeout_s: float) -> tuple[Code, bytes, bytes]:
         lane, code = await asyncio.wait_for(once.code, timeout_s)
     finally:
         transport.close()
+        await once.is_closed.wait()
     if isinstance(lane, HttpLane):
         return code, lane.reader.head, bytes(lane.reader.body)
     assert isinstance(lane, GrpcLane)
@@ -255,43 +278,75 @@ def ask(port: int, exchange: Exchange, timeout_s: float = 60.0) -> tuple[bytes, 
     return head, body
 
 
-async def _drive(loop: ClosedLoop | OpenLoop, target: Target, warm_up_s: float, seconds: float) -> Measurement:
+async def _drive(
+    loop: ClosedLoop | OpenLoop, target: Target, warm_up_s: float, seconds: float, meter: Callable[[], float]
+) -> Measurement:
+    # A collection in the middle of a measurement would count as the server's latency.
+    gc.collect()
+    gc.disable()
+    try:
+        return await _measure(loop, target, warm_up_s, seconds, meter)
+    finally:
+        gc.enable()
+        loop.is_over = True
+        await loop.close()
+
+
+async def _measure(
+    loop: ClosedLoop | OpenLoop, target: Target, warm_up_s: float, seconds: float, meter: Callable[[], float]
+) -> Measurement:
     await asyncio.gather(*(loop.connect(loop) for _ in range(target.connections)))
     await asyncio.wait_for(loop.all_open.wait(), 30)
     if isinstance(loop, OpenLoop):
         loop.start()
     await asyncio.sleep(warm_up_s)
-    gc.collect()
-    gc.disable()
+    metered, cpu_s = meter(), time.process_time()
     loop.is_counting = True
     start = time.perf_counter()
     if isinstance(loop, OpenLoop):
         loop.due_from_s = start
     await asyncio.sleep(seconds)
     elapsed = time.perf_counter() - start
+    metered, cpu_s = meter() - metered, time.process_time() - cpu_s
     loop.is_counting = isinstance(loop, OpenLoop)  # its late answers belong to requests that were due in the window
-    gc.enable()
     loop.is_over = True
     if loop.in_flight:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(loop.drained.wait(), _DRAIN_S)
     unsent = loop.unsent if isinstance(loop, OpenLoop) else 0
-    return Measurement(elapsed, target.success, loop.latencies_s, unsent, loop.in_flight)
+    return Measurement(
+        elapsed, target.success, loop.latencies_s, unsent, loop.in_flight, loop.uncounted, metered, cpu_s
+    )
 
 
-def run_closed(target: Target, *, warm_up_s: float, seconds: float) -> Measurement:
-    """Keep every lane of a target busy and measure for some seconds after a warm-up."""
+def _nothing() -> float:
+    return 0.0
+
+
+def run_closed(
+    target: Target, *, warm_up_s: float, seconds: float, meter: Callable[[], float] = _nothing
+) -> Measurement:
+    """Keep every lane of a target busy and measure for some seconds after a warm-up.
+
+    `meter` is read when the window opens and when it closes: the server's CPU time, say.
+    Errors: OSError if the server cannot be reached; TimeoutError if it accepts no connection.
+    """
 
     async def main() -> Measurement:
-        return await _drive(ClosedLoop(target), target, warm_up_s, seconds)
+        return await _drive(ClosedLoop(target), target, warm_up_s, seconds, meter)
 
     return uvloop.run(main())
 
 
-def run_open(target: Target, rate: float, *, warm_up_s: float, seconds: float) -> Measurement:
-    """Send `rate` requests a second, come what may, and measure for some seconds after a warm-up."""
+def run_open(
+    target: Target, rate: float, *, warm_up_s: float, seconds: float, meter: Callable[[], float] = _nothing
+) -> Measurement:
+    """Send `rate` requests a second, come what may, and measure for some seconds after a warm-up.
+
+    Latency runs from when a request was due. Errors: as `run_closed`.
+    """
 
     async def main() -> Measurement:
-        return await _drive(OpenLoop(target, rate), target, warm_up_s, seconds)
+        return await _drive(OpenLoop(target, rate), target, warm_up_s, seconds, meter)
 
     return uvloop.run(main())

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -97,14 +97,19 @@ class ServerProcess:
         private = sums["Private_Clean"] + sums["Private_Dirty"]
         return Memory(sums["Rss"] / 1e6, sums["Pss"] / 1e6, private / 1e6)
 
-    def cpu_s(self) -> float:
-        """Return the CPU time the living tree has used so far, user and system."""
-        ticks = 0
-        for pid in self.tree():
-            with contextlib.suppress(OSError):
-                fields = _stat(pid)
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / _TICKS_PER_S
+    def cpu_meter(self) -> Callable[[], float]:
+        """Return a quick reading of the CPU time, user and system, of the processes the tree has now; in seconds."""
+        pids = self.tree()
+
+        def read() -> float:
+            ticks = 0
+            for pid in pids:
+                with contextlib.suppress(OSError):
+                    fields = _stat(pid)
+                    ticks += int(fields[11]) + int(fields[12])
+            return ticks / _TICKS_PER_S
+
+        return read
 
     def pause(self) -> None:
         """Stop the tree's clocks: it uses no CPU until `resume`."""

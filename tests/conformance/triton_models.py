@@ -40,8 +40,8 @@ shape = [1, 1]
 """
 
 
-def write_running_sum(repository: Path, name: str = "running_sum") -> Path:
-    """Write a model that answers the sum of its sequence's inputs so far: its only control is its state."""
+def write_running_sum(repository: Path, name: str = "running_sum", limits: str = "") -> Path:
+    """Write a model that answers the sum of its sequence's inputs so far; `limits` goes into [sequence]."""
     return write_onnx_model(
         repository,
         name,
@@ -51,7 +51,7 @@ def write_running_sum(repository: Path, name: str = "running_sum") -> Path:
         ],
         [("INPUT", "INT32", ["n", 1]), ("sum_in", "INT32", ["n", 1])],
         [("OUTPUT", "INT32", ["n", 1]), ("sum_out", "INT32", ["n", 1])],
-        toml=f"\n[sequence]\n{SUM_STATE}",
+        toml=f"\n[sequence]\n{limits}{SUM_STATE}",
     )
 
 

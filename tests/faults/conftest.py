@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from onnx import helper
+from tests.conformance.triton_models import write_running_sum
 from tests.faults.fault_models import Gate, write_fault_model
 from tests.model_folders import write_identity_model, write_onnx_model
 from tests.running_server import RunningServer, running_server
@@ -30,6 +31,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in ("FP32", "BOOL", "BYTES", "INT8"):
         write_identity_model(folder, f"identity_{kind.lower()}", kind)
     write_identity_model(folder, "pictures", "UINT8", ("h", "w", 3), '[pipeline]\nload = "image.decode"\n', "pixels")
+    write_running_sum(folder, "sums", "max_sequences = 2\n")
+    write_running_sum(folder, "forgetful", "idle_timeout_s = 0.2\n")
     write_fault_model(folder, "faulty")
     write_fault_model(folder, "picky", "[batching]\nmax_batch = 8\nmax_delay_us = 1000\nadaptive = false\n")
     write_fault_model(folder, "narrow", "[queue]\ncapacity = 2\n")

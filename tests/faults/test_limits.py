@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Serve
+from tests.faults import grpc_requests
 from tests.faults.raw_http import RawConnection, get, head
 from tests.running_server import RunningServer
 
@@ -29,6 +30,7 @@ def test_oversized_and_slow_requests_are_cut_off(strict: RunningServer) -> None:
     # One server for all of these: starting one costs more than the checks.
     _an_oversized_body_is_refused_before_it_is_sent(strict)
     _an_oversized_chunked_body_is_refused_while_it_is_sent(strict)
+    _an_oversized_grpc_message_is_refused(strict)
     _a_head_that_never_ends_is_cut_off(strict)
     _a_body_that_never_ends_is_cut_off(strict)
     _an_idle_connection_between_requests_is_left_alone(strict)
@@ -53,6 +55,11 @@ def _an_oversized_chunked_body_is_refused_while_it_is_sent(server: RunningServer
         except ConnectionError:
             return
         assert reply.status == 413, reply
+
+
+def _an_oversized_grpc_message_is_refused(server: RunningServer) -> None:
+    message = grpc_requests.infer_message("identity_int8", [("INPUT0", "INT8", [1, 2 << 20], bytes(2 << 20))])
+    assert grpc_requests.code_of(grpc_requests.infer(server, message)) == "RESOURCE_EXHAUSTED"
 
 
 def _a_head_that_never_ends_is_cut_off(server: RunningServer) -> None:

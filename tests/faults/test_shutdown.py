@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Serve
+from tests.faults import grpc_requests
 from tests.faults.conftest import write_adder
 from tests.faults.fault_models import Gate, request_document, write_fault_model
 from tests.faults.raw_http import RawConnection, get, post
@@ -51,6 +52,28 @@ def test_requests_accepted_before_the_signal_are_answered(
         answers = [reply.result() for reply in accepted]
     assert [answer.status for answer in answers] == [200] * 4
     assert [answer.json()["outputs"][0]["data"] for answer in answers] == [[0.0], [1.0], [2.0], [3.0]]
+    assert server.wait() == 0
+
+
+def test_grpc_calls_accepted_before_the_signal_are_answered(serve: Serve, models: Path, tmp_path: Path) -> None:
+    server = serve(models, "--python-models", str(models))
+    gate = Gate(tmp_path)
+
+    def ask(mode: str = "") -> str:
+        raw = len(mode).to_bytes(4, "little") + mode.encode()
+        tensors = [("VALUE", "FP32", [1, 1], bytes(4)), ("MODE", "BYTES", [1, 1], raw)]
+        return grpc_requests.code_of(grpc_requests.infer(server, grpc_requests.infer_message("faulty", tensors)))
+
+    with ThreadPoolExecutor(4) as pool, RawConnection(server.host_and_port) as idle:
+        assert idle.send(get("/v2/health/ready")).read().status == 200
+        accepted = [pool.submit(ask, gate.mode)]
+        gate.wait_until_engine_is_here()
+        accepted += [pool.submit(ask) for _ in range(3)]
+        wait_for_metric(server, "hekla_waiting_requests", 3, model="faulty")
+        server.terminate()
+        assert idle.is_closed_by_server()
+        gate.open()
+        assert [answer.result() for answer in accepted] == ["OK"] * 4
     assert server.wait() == 0
 
 

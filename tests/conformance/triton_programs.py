@@ -10,6 +10,7 @@ What each of them asserts is also asserted by the tests named here, which always
 from dataclasses import dataclass
 
 _INFER = "test_tritonclient_infer.py"
+_WAYS = "test_tritonclient_ways.py"
 _CONTROL = "test_tritonclient_control.py"
 _SEQUENCES = "test_tritonclient_sequences.py"
 _SHARED = "test_tritonclient_shared_memory.py"
@@ -49,14 +50,14 @@ PROGRAMS: tuple[Program, ...] = (
     *_both(_HTTP, "infer_client", _INFER, "--request-compression-algorithm", "gzip"),
     *_both(_HTTP, "infer_client", _INFER, "--response-compression-algorithm", "deflate"),
     *_both(_GRPC, "infer_client", _INFER, "-C", "gzip"),
-    *_both(("http", "grpc"), "async_infer_client", _INFER),
+    *_both(("http", "grpc"), "async_infer_client", _WAYS),
     *_both(_HTTP + _GRPC, "string_infer_client", _INFER),
-    *_both(_GRPC, "keepalive_client", _INFER),
-    *_both(_GRPC, "custom_args_client", _INFER),
-    Program("grpc_explicit_int_content_client.py", _INFER),
-    Program("grpc_explicit_int8_content_client.py", _INFER),
-    Program("grpc_explicit_byte_content_client.py", _INFER),
-    Program("reuse_infer_objects_client.py", _SHARED),
+    *_both(_GRPC, "keepalive_client", _WAYS),
+    *_both(_GRPC, "custom_args_client", _WAYS),
+    Program("grpc_explicit_int_content_client.py", _WAYS),
+    Program("grpc_explicit_int8_content_client.py", _WAYS),
+    Program("grpc_explicit_byte_content_client.py", _WAYS),
+    Program("reuse_infer_objects_client.py", _WAYS),
     *_both(_HTTP + _GRPC, "health_metadata", _CONTROL),
     *_both(_HTTP + _GRPC, "model_control", _CONTROL),
     *_both(_HTTP + _GRPC, "sequence_sync_infer_client", _SEQUENCES),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from tests.conformance.triton_clients import TritonClient, status_of
+from tests.running_server import RunningServer
 from tritonclient.utils import InferenceServerException
 
 _SIMPLE = {"INPUT0": np.zeros((1, 16), np.int32), "INPUT1": np.zeros((1, 16), np.int32)}
@@ -60,6 +61,15 @@ def test_statistics_count_requests(client: TritonClient) -> None:
     before = _success_count(client, "simple")
     client.infer("simple", _SIMPLE)
     assert _success_count(client, "simple") == before + 1
+
+
+def test_statistics_and_metrics_tell_the_same_numbers(client: TritonClient, server: RunningServer) -> None:
+    for _ in range(3):
+        client.infer("simple", _SIMPLE)
+    stats = client.call("get_inference_statistics", "simple", "1")["model_stats"][0]
+    assert int(stats["inference_stats"]["success"]["count"]) == server.metric("hekla_requests_total", model="simple")
+    assert int(stats["execution_count"]) == server.metric("hekla_executions_total", model="simple")
+    assert int(stats["inference_count"]) == server.metric("hekla_rows_total", model="simple")
 
 
 def test_statistics_of_all_models_name_all_models(client: TritonClient) -> None:

@@ -163,11 +163,3 @@ def test_an_unknown_model_is_told_in_tritons_words(client: TritonClient) -> None
     with pytest.raises(InferenceServerException) as caught:
         client.call("infer", "wrong_model_name", _inputs(client.module))
     assert str(caught.value.message()).startswith("Request for unknown model")
-
-
-def test_a_client_side_timeout_is_told_as_one(server: RunningServer) -> None:
-    with (
-        tritonclient.grpc.InferenceServerClient(server.grpc_address) as client,
-        pytest.raises(InferenceServerException, match=r"Deadline Exceeded|DEADLINE_EXCEEDED"),
-    ):
-        client.infer("simple", _inputs(tritonclient.grpc), client_timeout=1e-9)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hekla.base.errors import HeklaError, NotFoundError, OverloadedError, UnsupportedError
+from hekla.serve.http2.loop import Loop
 from hekla.serve.request import Done, InferRequest, InferResponse
 from hekla.serve.service import Json
 
@@ -29,7 +30,7 @@ class HeldTicket:
 class AddSubService:
     """`add_sub`: OUTPUT0 = INPUT0 + INPUT1, OUTPUT1 = INPUT0 - INPUT1. `echo` answers its inputs. `hold` waits."""
 
-    loop: asyncio.AbstractEventLoop
+    loop: Loop
     held: list[HeldTicket] = field(default_factory=list)
     requests: list[InferRequest] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
@@ -43,7 +44,7 @@ class AddSubService:
             self.held.append(ticket)
             self.on_held()
         elif request.model == "repeat":
-            self.loop.call_soon(self._repeat, request, done)
+            self.loop.call_soon(lambda: self._repeat(request, done))
         else:
             self.loop.call_soon(lambda: None if ticket.cancelled else done(self._answer(request)))
         return ticket

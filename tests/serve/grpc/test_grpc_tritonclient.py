@@ -104,7 +104,7 @@ def test_parameters_reach_the_service_as_what_they_mean(server: RunningServer) -
 def test_the_earlier_of_deadline_and_timeout_reaches_the_service(server: RunningServer) -> None:
     with triton.InferenceServerClient(server.address) as client:
         client.infer("echo", [tensor("X", A, "INT32")], client_timeout=2, timeout=50_000_000)
-    assert 0 < server.service.requests[0].timeout_us <= 2_000_000
+    assert 0 < server.service.requests[0].timeout_us < 2_500_000  # clients round up
 
 
 def test_errors_come_as_their_codes_and_words(server: RunningServer) -> None:

@@ -123,7 +123,12 @@ class Peer:
     """A client that says exactly the bytes a test wants."""
 
     def __init__(
-        self, limits: ConnectionLimits | None = None, *, greets: bool = True, application: "Echo | None" = None
+        self,
+        limits: ConnectionLimits | None = None,
+        *,
+        greets: bool = True,
+        application: "Echo | None" = None,
+        door: Callable[[ManualLoop], Callable[[], Connection]] | None = None,
     ) -> None:
         self.loop = ManualLoop()
         self.transport = MemoryTransport()
@@ -131,8 +136,12 @@ class Peer:
         self.closed: list[Connection] = []
         self.encoder, self.decoder = Encoder(), Decoder()
         self._unread = bytearray()
-        timeouts = Timeouts(self.loop)
-        self.connection = Connection(self.echo, limits or ConnectionLimits(), timeouts, self.closed.append, self.loop)
+        if door is not None:
+            self.connection = door(self.loop)()
+        else:
+            self.connection = Connection(
+                self.echo, limits or ConnectionLimits(), Timeouts(self.loop), self.closed.append, self.loop
+            )
         self.connection.connection_made(self.transport)
         if greets:
             self.send(frames.PREFACE + frames.settings({}))

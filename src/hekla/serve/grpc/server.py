@@ -7,6 +7,7 @@ from hekla.serve.grpc.door import GrpcDoor
 from hekla.serve.grpc.infer_call import InferenceCalls
 from hekla.serve.grpc.limits import GrpcLimits
 from hekla.serve.grpc.method import Method
+from hekla.serve.http2.loop import Loop
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
 from hekla.serve.service import Service
 
@@ -15,7 +16,7 @@ def grpc_protocol_factory(
     service: Service,
     regions: SharedMemoryRegions,
     limits: GrpcLimits | None = None,
-    loop: asyncio.AbstractEventLoop | None = None,
+    loop: Loop | None = None,
 ) -> GrpcDoor:
     """Return the factory of connection protocols; its `drain` ends them.
 

@@ -43,6 +43,7 @@ class ServedModel:
         self.executor = executor
         self.inputs: tuple[TensorSpec, ...] = executor.inputs
         self.outputs: tuple[TensorSpec, ...] = executor.outputs
+        self._output_set = frozenset(spec.name for spec in self.outputs)
         self.in_flight = 0
         self._on_answered = on_answered
         self._version_text = str(version)
@@ -69,9 +70,13 @@ class ServedModel:
         self._begin(now)
         try:
             self._admit(job, now)
-            check_inputs(self.inputs, request.inputs)
-            if request.outputs:
-                check_outputs(self.outputs, request.outputs)
+            signature = request.signature
+            if signature is None or signature.checked_by is not self:
+                check_inputs(self.inputs, request.inputs)
+                if request.outputs:
+                    check_outputs(self.outputs, request.outputs)
+                if signature is not None:
+                    signature.checked_by = self
         except HeklaError as error:
             # Not from inside this call: a door may not be ready for the answer yet.
             self._loop.call_soon(self._end, job, error)
@@ -157,17 +162,23 @@ class ServedModel:
         if isinstance(result, HeklaError):
             answer = result
         else:
-            wanted = job.request.outputs or tuple(spec.name for spec in self.outputs)
-            missing = [name for name in wanted if name not in result]
-            if missing:
-                answer = EngineError(f"did not answer output {missing[0]!r}", where=f"model {self.name!r}")
-            else:
-                outputs = result if len(result) == len(wanted) else {name: result[name] for name in wanted}
-                answer = InferResponse(self.name, self._version_text, outputs, job.request.id)
+            request = job.request
+            try:
+                wanted = request.outputs
+                if not wanted:
+                    outputs = result if result.keys() == self._output_set else self._public(result)
+                else:
+                    outputs = {name: result[name] for name in wanted}
+                answer = InferResponse(self.config.name, self._version_text, outputs, request.id)
+            except KeyError as missing:
+                answer = EngineError(f"did not answer output {missing}", where=f"model {self.name!r}")
         if self._on_answered is not None:
             self._on_answered(job, answer, total_s)
         if not job.cancelled:
             job.done(answer)
+
+    def _public(self, result: Values) -> Tensors:
+        return {spec.name: result[spec.name] for spec in self.outputs}
 
     def _count(self, job: Job, result: Values | HeklaError) -> float:
         now = time.monotonic()

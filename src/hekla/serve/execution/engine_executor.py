@@ -80,7 +80,13 @@ class EngineExecutor:
                 check_inputs(self._inputs, inputs)
             if job.tensors is not None:
                 inputs = self._with_sequence(inputs, job)
-            rows, key, lengths = self._layout.describe(inputs)
+            signature = job.request.signature
+            if signature is not None and signature.layout_of is self._layout:
+                rows, key, lengths = signature.layout
+            else:
+                rows, key, lengths = described = self._layout.describe(inputs)
+                if signature is not None and self._trusted:
+                    signature.layout_of, signature.layout = self._layout, described
             job.rows = rows
 
             def finished(work: Work, result: Tensors | HeklaError) -> None:

@@ -13,6 +13,7 @@ class LatencyModel:
 
     def __init__(self) -> None:
         self._per_row_s: dict[int, float] = {}  # size class (2**class rows) -> seconds per row
+        self._cheapest_s = 0.0  # the smallest of them, 0 while there is none
         self._until_retry = _RETRY_EVERY
 
     def observe(self, rows: int, seconds: float) -> None:
@@ -22,6 +23,7 @@ class LatencyModel:
         known = self._per_row_s.get(size)
         # A call that was pre-empted took many times as long and says nothing about the next: it counts as double.
         self._per_row_s[size] = per_row if known is None else known + _SMOOTHING * (min(per_row, 2 * known) - known)
+        self._cheapest_s = min(self._per_row_s.values())
 
     def call_s(self, rows: int) -> float | None:
         """Return what a call with so many rows is expected to take; None if none of that size class was made."""
@@ -30,7 +32,7 @@ class LatencyModel:
 
     def drain_s(self, rows: int) -> float:
         """Return how long so many waiting rows take at the best known rate; 0 while nothing is known."""
-        return rows * min(self._per_row_s.values(), default=0.0)
+        return rows * self._cheapest_s
 
     def best_rows(self, available: int) -> int:
         """Return how many of the available rows (at least 1) the next batch should take.

@@ -6,14 +6,12 @@ from typing import Any
 
 import orjson
 
-from hekla.base.errors import HeklaError, InputError, UnsupportedError
-from hekla.serve.http.coding import decode_body, encode_body
+from hekla.base.errors import InputError, UnsupportedError
 from hekla.serve.http.message import Exchange, Response
 from hekla.serve.http.router import Router
-from hekla.serve.oip.rest_request import decode_infer, read_json
-from hekla.serve.oip.rest_response import encode_infer
+from hekla.serve.oip.rest_infer import InferRoute
+from hekla.serve.oip.rest_request import read_json
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
-from hekla.serve.request import InferResponse
 from hekla.serve.service import Service
 
 _MODEL = "/v2/models/{model}"
@@ -28,9 +26,9 @@ class RestRoutes:
 
     def add_to(self, router: Router) -> None:
         """Add every route."""
-        self._router = router
+        infer = InferRoute(self._service, self._regions, router, self._max_body_bytes)
         for prefix in (_MODEL, _VERSION):
-            router.add("POST", f"{prefix}/infer", self._infer)
+            router.add("POST", f"{prefix}/infer", infer)
             router.add("GET", prefix, self._document(self._service.model_metadata))
             router.add("GET", f"{prefix}/ready", self._model_ready)
             router.add("GET", f"{prefix}/config", self._document(self._service.model_config))
@@ -63,40 +61,6 @@ class RestRoutes:
         router.add("POST", f"{cuda}/unregister", lambda exchange, _: exchange.respond(_EMPTY))
         router.add("POST", f"{cuda}/region/{{region}}/unregister", lambda exchange, _: exchange.respond(_EMPTY))
         router.add("POST", f"{cuda}/region/{{region}}/register", self._no_cuda)
-
-    def _infer(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
-        headers = exchange.headers
-        body = exchange.body
-        coding = headers.get(b"content-encoding")
-        if coding is not None:
-            body = decode_body(body, coding, self._max_body_bytes)
-        json_bytes: int | None = None
-        length = headers.get(b"inference-header-content-length")
-        if length is not None:
-            if not length.isdigit() or len(length) > 18:
-                raise InputError("must be a whole number", where="header Inference-Header-Content-Length")
-            json_bytes = int(length)
-        version = parameters[1] if len(parameters) > 1 else ""
-        request, wanted = decode_infer(parameters[0], version, body, json_bytes, self._regions)
-        request.received_s = exchange.received_s
-        trace_parent = headers.get(b"traceparent")
-        if trace_parent is not None:
-            request.trace_parent = trace_parent.decode("latin-1")
-        request.request_id = headers.get(b"x-request-id", b"").decode("latin-1")
-
-        def done(answer: InferResponse | HeklaError) -> None:
-            if isinstance(answer, HeklaError):
-                self._router.fail(exchange, answer)
-                return
-            try:
-                response = encode_infer(answer, wanted, self._regions)
-            except HeklaError as error:
-                self._router.fail(exchange, error)
-                return
-            accepted = headers.get(b"accept-encoding")
-            exchange.respond(response if accepted is None else encode_body(response, accepted))
-
-        exchange.on_disconnect = self._service.infer(request, done).cancel
 
     def _document(self, describe: Callable[..., Any]) -> Callable[[Exchange, tuple[str, ...]], None]:
         # Any: each of these takes the path's parameters and returns the JSON document its docstring names.

@@ -52,9 +52,10 @@ class RawConnection:
         if self._unread:
             return False
         try:
-            return self.socket.recv(1) == b""
+            self._unread = self.socket.recv(1)
         except ConnectionError:
             return True
+        return self._unread == b""
 
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._unread:

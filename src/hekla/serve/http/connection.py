@@ -11,7 +11,7 @@ pass through it without being copied.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import cast
@@ -21,7 +21,7 @@ import numpy as np
 
 from hekla.base.errors import DeadlineError, EngineError, HeklaError, InputError, TooLargeError
 from hekla.serve.http.chunked import ChunkedBody
-from hekla.serve.http.message import Exchange, Response
+from hekla.serve.http.message import JSON, Exchange, Response
 from hekla.serve.http.router import Router
 
 _RECEIVE_BYTES = 16 * 1024
@@ -29,8 +29,20 @@ _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 _JOIN_BYTES = 32 * 1024  # answers up to this size are sent as one piece
 _JSON_HEADER = b"inference-header-content-length"
 
-_STATUS_LINES = {status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_STATUS_LINES_BY_CODE = {int(status): line for status, line in _STATUS_LINES.items()}
+
+def _start(response: Response) -> bytes:
+    """Return how an answer starts, up to a place for the length of its body."""
+    reason = _REASONS.get(response.status, "").encode()
+    content_type = response.content_type.replace(b"%", b"%%")
+    return b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %%d\r\n" % (response.status, reason, content_type)
+
+
+_REASONS = {int(status): status.phrase for status in HTTPStatus}
+_STARTS = {
+    (status, content_type): _start(Response(status, (), content_type))
+    for status in _REASONS
+    for content_type in (JSON, b"application/octet-stream")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,18 @@ class HttpLimits:
 
 # Called after each answer: the exchange and its status. For access logs; None where there are none.
 OnAnswer = Callable[[Exchange, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the head of a request said; `length` is its body's, 0 for a chunked one."""
+
+    method: bytes
+    path: bytes
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    keep_alive: bool
+    length: int
 
 
 class OpenConnections:
@@ -100,6 +124,9 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._since_s = time.monotonic()  # when the present wait for the peer began
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
+        self._has_head = False
+        self._head = _Head(b"", b"", b"", {}, False, 0)
+        self._plain_text: bytearray | None = None  # of the head, where it says nothing out of the ordinary
 
     # What asyncio calls
 
@@ -176,6 +203,10 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Note the target."""
         self._url += url
 
+    def on_headers_complete(self) -> None:
+        """Note that there was a whole head."""
+        self._has_head = True
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a header."""
         self._headers[name.lower()] = value
@@ -190,38 +221,69 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._chunked is not None:
             self._read_chunked()
             return
+        while self._buffer.startswith(b"\r\n", self._start, self._filled):  # RFC 9112, section 2.2
+            self._start += 2
         end = self._buffer.find(b"\r\n\r\n", self._start, self._filled)
         if end < 0:
             self._make_room()
             return
         end += 4
-        self._url = b""
-        self._headers = {}
-        if not self._parser_accepts(self._view[self._start : end]):
-            return
-        self._start = end
-        headers = self._headers
+        text = self._buffer[self._start : end]
+        # The same bytes mean the same: clients that keep a connection send few different heads.
+        if text == self._plain_text and self._filled - end >= self._head.length:
+            self._start = end + self._head.length
+            self._dispatch(self._view[end : self._start])
+        elif self._reads_head(text, end):
+            self._start = end
+            self._begin(text)
+
+    def _reads_head(self, text: bytearray, end: int) -> bool:
+        self._plain_text = None
+        self._url, self._headers = b"", {}
+        self._has_head = False
+        if not self._parser_accepts(memoryview(text)):
+            return False
+        if not self._has_head:
+            self._refuse(InputError("not HTTP/1.1", where="request"), 400)
+            return False
+        path, _, query = self._url.partition(b"?")
+        self._head = _Head(
+            self._parser.get_method(),
+            path if path.startswith(b"/") else _origin_form(path),
+            query,
+            self._headers,
+            self._parser.should_keep_alive(),
+            int(self._headers.get(b"content-length", 0)),
+        )
+        return True
+
+    def _begin(self, text: bytearray) -> None:
+        """Go on behind a head that was read in full."""
+        head = self._head
+        headers, length = head.headers, head.length
         if b"transfer-encoding" in headers:
-            self._begin_chunked(headers)
+            self._begin_chunked()
             return
-        length = int(headers.get(b"content-length", 0))
         if length > self._limits.body_bytes:
             self._refuse(_too_large(self._limits, length), 413)
             return
-        if b"expect" in headers and length and self._filled - end < length:
-            self._write_now(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if self._filled - end >= length:
-            body = self._view[end : end + length]
-            self._start = end + length
-            if length and not self._parser_accepts(body):
-                return
-            self._dispatch(body)
-        else:
+        come = self._filled - self._start
+        if b"expect" in headers:
+            if come < length:
+                self._write_now(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif head.keep_alive:
+            self._plain_text = text
+        if come < length:
             self._begin_body(length)
+            return
+        body = self._view[self._start : self._start + length]
+        self._start += length
+        if not length or self._parser_accepts(body):
+            self._dispatch(body)
 
     def _begin_body(self, length: int) -> None:
         """Make a buffer for a body and move there what has come of it."""
-        json_bytes = self._headers.get(_JSON_HEADER, b"0")
+        json_bytes = self._head.headers.get(_JSON_HEADER, b"0")
         skip = int(json_bytes) if json_bytes.isdigit() and len(json_bytes) < 10 else 0
         memory = np.empty(length + _ALIGNMENT, np.uint8)
         offset = -(memory.ctypes.data + skip) % _ALIGNMENT
@@ -230,8 +292,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         body[:come] = self._view[self._start : self._filled]
         self._body, self._body_filled = body, come
 
-    def _begin_chunked(self, headers: dict[bytes, bytes]) -> None:
-        if b"expect" in headers:
+    def _begin_chunked(self) -> None:
+        if b"expect" in self._head.headers:
             self._write_now(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._chunked = ChunkedBody(self._limits.body_bytes)
         self._read_chunked()
@@ -252,9 +314,8 @@ class HttpConnection(asyncio.BufferedProtocol):
             return
         body, self._chunked = self._chunked.body, None
         # The parser saw only the head of this message; the next one gets a new parser.
-        self._keep_alive = self._parser.should_keep_alive()
         self._parser = httptools.HttpRequestParser(self)
-        self._dispatch(memoryview(body), asked_already=True)
+        self._dispatch(memoryview(body))
 
     def _make_room(self) -> None:
         """Move an incomplete head to the front; refuse it if it fills the buffer."""
@@ -277,13 +338,10 @@ class HttpConnection(asyncio.BufferedProtocol):
             return False
         return True
 
-    def _dispatch(self, body: memoryview, *, asked_already: bool = False) -> None:
-        if not asked_already:
-            self._keep_alive = self._parser.should_keep_alive()
-        path, _, query = self._url.partition(b"?")
-        if not path.startswith(b"/"):
-            path = _origin_form(path)
-        exchange = Exchange(self, self._parser.get_method(), path, query, self._headers, body, time.monotonic())
+    def _dispatch(self, body: memoryview) -> None:
+        head = self._head
+        self._keep_alive = head.keep_alive
+        exchange = Exchange(self, head.method, head.path, head.query, head.headers, body, time.monotonic())
         self._exchange = exchange
         self._router.dispatch(exchange)
 
@@ -309,10 +367,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         length = 0
         for part in body:
             length += len(part)
-        parts = [
-            _STATUS_LINES_BY_CODE.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status,
-            b"content-type: %b\r\ncontent-length: %d\r\n" % (response.content_type, length),
-        ]
+        start = _STARTS.get((response.status, response.content_type)) or _start(response)
+        parts = [start % length]
         for name, value in response.headers:
             parts.append(b"%b: %b\r\n" % (name, value))
         request_id = exchange.headers.get(b"x-request-id")

@@ -85,12 +85,18 @@ class Hekla(Server):
             model = repository / case.name
             (model / "1").mkdir(parents=True)
             shutil.copyfile(case.model, model / "1" / "model.onnx")
-            (model / "model.toml").write_text(
-                f'[engine]\nkind = "onnxruntime"\nthreads = 1\n\n[batching]\nmax_batch = {case.max_batch}\n'
-            )
+            (model / "model.toml").write_text(_model_toml(case))
         command = [str(Path(sys.executable).parent / "hekla"), "serve", "--repository", str(repository)]
         command += ["--http-port", str(http_port), "--grpc-port", str(grpc_port)]
         return Launch(command, ONE_THREAD, folder)
+
+
+def _model_toml(case: Case) -> str:
+    lines = ["[engine]", 'kind = "onnxruntime"', "threads = 1", "", "[batching]", f"max_batch = {case.max_batch}"]
+    if case.max_batch == 1:
+        # 64 clients of a slow model wait for over a second; peers queue without limit.
+        lines += ["", "[queue]", "max_wait_ms = 10000"]
+    return "\n".join(lines) + "\n"
 
 
 class Floor(Server):

@@ -10,6 +10,7 @@ means the same, and only the numbers are read. With binary tensors the JSON head
 Anything else (another shape, two tensors in JSON, texts, shared memory) is read in full each time.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from hekla.serve.oip.rest_request import Wanted
 from hekla.serve.request import InferRequest, Signature
 
 _KEPT = 64  # plans of one model
+_CREDIT = 16  # plans that may be learned without one being used: requests that all differ (by an id) have none
+_RETRY_EVERY = 64  # requests read in full after that, until one is learned again
 _DATA = re.compile(rb'"data"\s*:\s*(?=\[)')
 _NUMBERS = re.compile(rb"[\[\]0-9eE+\-., \t\r\n]*")
 _WHOLE = b"[]0123456789-, \t\r\n"
@@ -101,11 +104,17 @@ class RestPlans:
     def __init__(self) -> None:
         self._json: list[Plan] = []  # the one used last first
         self._binary: dict[bytes, Plan] = {}  # by JSON header
+        self._credit = _CREDIT
+        self._until_retry = _RETRY_EVERY
 
     def read(self, body: memoryview, json_bytes: int | None) -> tuple[InferRequest, Plan] | None:
         """Return the request in a body that fits a plan; None for one that must be read in full."""
-        if json_bytes is not None:
-            return self._read_binary(body, json_bytes)
+        found = self._read_json(body) if json_bytes is None else self._read_binary(body, json_bytes)
+        if found is not None:
+            self._credit = _CREDIT
+        return found
+
+    def _read_json(self, body: memoryview) -> tuple[InferRequest, Plan] | None:
         for plan in self._json:
             inputs = _read_numbers(plan, body)
             if inputs is not None:
@@ -117,6 +126,13 @@ class RestPlans:
 
     def learn(self, body: memoryview, json_bytes: int | None, request: InferRequest, wanted: Wanted) -> Plan | None:
         """Return a plan for requests like this one, which was read in full; None where there is no plan for such."""
+        if not self._credit:
+            self._until_retry -= 1
+            if self._until_retry:
+                return None
+            self._until_retry = _RETRY_EVERY
+        else:
+            self._credit -= 1
         if wanted.shared or any(array.dtype.hasobject for array in request.inputs.values()):
             return None
         if json_bytes is not None:
@@ -185,6 +201,7 @@ def _read_numbers(plan: Plan, body: memoryview) -> dict[str, Array] | None:
             array = array.reshape(tensor.shape)
     except (ValueError, OverflowError):
         return None
-    if is_float and not np.isfinite(array.ravel().dot(array.ravel())):  # a number may have become infinite
+    flat = array.reshape(-1)
+    if is_float and not math.isfinite(flat.dot(flat)):  # a number may have become infinite
         return None
     return {tensor.name: array}

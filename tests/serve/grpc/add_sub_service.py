@@ -84,7 +84,8 @@ class AddSubService:
     def model_metadata(self, model: str, version: str = "") -> Json:
         self._known(model)
         tensors = [{"name": name, "datatype": "INT32", "shape": [-1, 16]} for name in ("INPUT0", "INPUT1")]
-        return {"name": model, "versions": ["1"], "platform": "python", "inputs": tensors, "outputs": []}
+        described = {"name": model, "versions": ["1"], "platform": "python", "inputs": tensors, "outputs": []}
+        return described | {"parameters": {"task": "arithmetic"}}
 
     def model_config(self, model: str, version: str = "") -> Json:
         self._known(model)

@@ -1,6 +1,7 @@
 """The gRPC layer: what is refused, with which code, and what happens when somebody goes away."""
 
 import gzip
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -101,13 +102,34 @@ def test_a_message_over_the_limit_is_refused_before_it_is_sent() -> None:
 
 
 def test_unfinished_messages_of_all_calls_share_one_bound() -> None:
-    peer = GrpcPeer(GrpcLimits(max_unfinished_bytes=1000))
+    peer = GrpcPeer(GrpcLimits(max_unfinished_bytes=100_000))
     first, second = peer.begin(INFER), peer.begin(INFER)
-    peer.data(first, b"\0" + (900).to_bytes(4) + bytes(800), ends=False)
-    peer.data(second, b"\0" + (900).to_bytes(4) + bytes(800), ends=False)
+    peer.data(first, b"\0" + (90_000).to_bytes(4) + bytes(80_000), ends=False)
+    peer.data(second, b"\0" + (90_000).to_bytes(4) + bytes(80_000), ends=False)
     assert peer.answer(second).status == 8
     peer.peer.send(frames.rst_stream(first, ErrorCode.CANCEL))
-    assert peer.call(INFER, request(size=900)).status == 0
+    for _ in range(3):
+        stream_id = peer.begin(INFER)
+        peer.data(stream_id, framed(request("nope", 90_000)))
+        assert peer.answer(stream_id).status == 5
+
+
+def test_a_bomb_is_not_even_inflated() -> None:
+    bomb = gzip.compress(bytes(20 << 20), 1)
+    peer = GrpcPeer(GrpcLimits(max_message_bytes=1 << 20))
+    tracemalloc.start()
+    try:
+        assert peer.call(INFER, bomb, ("grpc-encoding", "gzip"), flag=1).status == 8
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_answered_calls_leave_no_timer_behind() -> None:
+    peer = GrpcPeer()
+    for _ in range(3):
+        assert peer.call(INFER, request(), ("grpc-timeout", "5S")).status == 0
+    assert [item for bucket in peer.door._timeouts._buckets.values() for item in bucket] == [peer.peer.connection]
 
 
 def test_a_unary_call_takes_exactly_one_whole_message() -> None:
@@ -243,6 +265,14 @@ def test_a_stream_that_ends_inside_a_message_cancels_what_is_under_way() -> None
     stream_id = peer.begin(STREAM)
     peer.data(stream_id, framed(request("hold")) + b"\0\0\0")
     assert peer.answer(stream_id).status == 3
+    assert peer.service.held[0].cancelled
+
+
+def test_a_stream_whose_message_is_refused_cancels_what_is_under_way() -> None:
+    peer = GrpcPeer(GrpcLimits(max_message_bytes=1000))
+    stream_id = peer.begin(STREAM)
+    peer.data(stream_id, framed(request("hold")) + framed(bytes(1001)), ends=False)
+    assert peer.answer(stream_id).status == 8
     assert peer.service.held[0].cancelled
 
 

@@ -172,6 +172,7 @@ def test_tensors_go_both_ways_through_shared_memory(server: RunningServer) -> No
             result = client.infer("add_sub", inputs, outputs=[output, plain])
             assert bytes(buffer[2048 : 2048 + A.nbytes]) == (A + B).tobytes()
             assert (result.as_numpy("OUTPUT1") == A - B).all()
+            assert list(map(len, result.get_response().raw_output_contents)) == [0, A.nbytes]
             assert result.get_output("OUTPUT0").parameters["shared_memory_region"].string_param == "out"
             status = client.get_system_shared_memory_status().regions
             assert (status["out"].offset, status["out"].byte_size) == (2048, A.nbytes)

@@ -151,6 +151,11 @@ def test_fields_nobody_knows_are_skipped() -> None:
     assert decoder().decode(data)[0].inputs["X"].tolist() == [1, 2]
 
 
+def test_a_length_without_end_is_refused_at_once() -> None:
+    with pytest.raises(InputError, match="not a ModelInferRequest"):
+        decoder().decode(b"\x0a" + b"\xff" * 3_000_000)
+
+
 def test_a_memoryview_decodes_as_bytes_do() -> None:
     data = message().SerializeToString()
     assert decoder().decode(memoryview(data))[0].inputs["X"].tolist() == [1, 2]

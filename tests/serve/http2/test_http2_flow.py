@@ -59,6 +59,15 @@ def test_answers_share_the_connections_window_in_turn() -> None:
     assert {f.stream_id for f in rest if f.flags & frames.END_STREAM and f.kind == frames.HEADERS} == {3}
 
 
+def test_short_answers_stay_within_the_connections_window_too() -> None:
+    peer = Peer()
+    peer.send(b"".join(peer.request(stream_id, bytes(16_000)) for stream_id in (1, 3, 5, 7, 9)))
+    assert sum(len(f.payload) for f in peer.read() if f.kind == frames.DATA) == 65_535
+    peer.send(frames.window_update(0, 14_465))
+    assert sum(len(f.payload) for f in peer.read() if f.kind == frames.DATA) == 14_465
+    assert not peer.connection.streams
+
+
 def test_a_held_answer_does_not_hold_the_others() -> None:
     peer = Peer()
     peer.send(settings(frames.INITIAL_WINDOW_SIZE, 5))

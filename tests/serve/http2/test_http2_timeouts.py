@@ -1,6 +1,7 @@
 """Coarse timers, and allowances."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -38,6 +39,34 @@ def test_timeouts_ring_in_order_and_those_dropped_do_not() -> None:
         timeouts.close()
 
     asyncio.run(ring())
+
+
+class RecordingLoop:
+    """Keeps the delays it is asked for."""
+
+    def __init__(self) -> None:
+        self.delays_s: list[float] = []
+        self.cancelled = 0
+
+    def call_soon(self, callback: Callable[[], object], /) -> None:
+        """Never asked for."""
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> "RecordingLoop":
+        self.delays_s.append(delay)
+        return self
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+def test_an_earlier_timeout_moves_the_one_timer_forward() -> None:
+    loop = RecordingLoop()
+    timeouts = Timeouts(loop)
+    for after_s in (50.0, 60.0, 10.0, 10.0):
+        timeouts.add(Bell([], asyncio.Event(), 1), after_s)
+    assert [round(delay) for delay in loop.delays_s] == [50, 10]
+    timeouts.close()
+    assert loop.cancelled == 2
 
 
 def test_an_allowance_comes_back_with_time() -> None:

@@ -96,11 +96,15 @@ class _Admin:
             ready = False
         return pb.ModelReadyResponse(ready=ready)
 
+    # The REST documents may say more than these messages have fields for (a model's parameters).
+
     def server_metadata(self, request: pb.ServerMetadataRequest) -> Message:
-        return ParseDict(self._service.server_metadata(), pb.ServerMetadataResponse())
+        metadata = self._service.server_metadata()
+        return ParseDict(metadata, pb.ServerMetadataResponse(), ignore_unknown_fields=True)
 
     def model_metadata(self, request: pb.ModelMetadataRequest) -> Message:
-        return ParseDict(self._service.model_metadata(request.name, request.version), pb.ModelMetadataResponse())
+        metadata = self._service.model_metadata(request.name, request.version)
+        return ParseDict(metadata, pb.ModelMetadataResponse(), ignore_unknown_fields=True)
 
     def model_config(self, request: pb.ModelConfigRequest) -> Message:
         config = self._service.model_config(request.name, request.version)

@@ -6,6 +6,8 @@ offset  size  meaning
 5       n     the message
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from hekla.base.errors import InputError, TooLargeError
@@ -54,9 +56,8 @@ class MessageReader:
         """True if no message is half read."""
         return self._buffer is None and not self._prefix
 
-    def feed(self, chunk: bytes, start: int, end: int) -> list[Message]:
-        """Return the messages that chunk[start:end] completes. Errors: InputError, TooLargeError."""
-        messages: list[Message] = []
+    def feed(self, chunk: bytes, start: int, end: int) -> Iterator[Message]:
+        """Yield the messages that chunk[start:end] completes. Errors: InputError, TooLargeError, at their message."""
         while start < end:
             if self._buffer is None:
                 taken = min(PREFIX_SIZE - len(self._prefix), end - start)
@@ -75,8 +76,7 @@ class MessageReader:
                 self._filled += size
                 start += size
             if self._filled == len(buffer):
-                messages.append(self._finish(buffer))
-        return messages
+                yield self._finish(buffer)
 
     def release(self) -> None:
         """Drop an unfinished message."""

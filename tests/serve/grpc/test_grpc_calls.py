@@ -1,5 +1,6 @@
 """The gRPC layer: what is refused, with which code, and what happens when somebody goes away."""
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -274,6 +275,14 @@ def test_a_stream_whose_message_is_refused_cancels_what_is_under_way() -> None:
     peer.data(stream_id, framed(request("hold")) + framed(bytes(1001)), ends=False)
     assert peer.answer(stream_id).status == 8
     assert peer.service.held[0].cancelled
+
+
+def test_a_peer_that_never_reads_cannot_hold_a_drain_up() -> None:
+    peer = GrpcPeer()
+    peer.data(peer.begin(INFER), framed(request("hold")))
+    asyncio.run(peer.door.drain(0.001, 0.001))
+    assert peer.service.held[0].cancelled
+    assert peer.peer.transport.is_aborted
 
 
 def test_header_blocks_are_written_as_hpack_reads_them() -> None:

@@ -51,21 +51,32 @@ class GrpcDoor:
         """How many connections are open."""
         return len(self._connections)
 
-    async def drain(self, timeout_s: float = 30.0) -> None:
-        """Take no more calls, answer those accepted, close. What is not answered in time is abandoned."""
+    async def drain(self, timeout_s: float = 30.0, grace_s: float = 1.0) -> None:
+        """Take no more calls, answer those accepted, close.
+
+        What is not answered in `timeout_s` is abandoned; peers then have `grace_s` to read what they were sent.
+        """
         self._is_draining = True
         for connection in list(self._connections):
             connection.drain()
-        try:
-            await asyncio.wait_for(self._all_closed.wait(), timeout_s)
-        except TimeoutError:
+        if not await self._wait_closed(timeout_s):
             self.close()
+            if not await self._wait_closed(grace_s):
+                for connection in list(self._connections):
+                    connection.abort()
         self._timeouts.close()
 
     def close(self) -> None:
         """Close every connection now; calls under way are cancelled."""
         for connection in list(self._connections):
             connection.close()
+
+    async def _wait_closed(self, timeout_s: float) -> bool:
+        try:
+            await asyncio.wait_for(self._all_closed.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
 
     # For connections
 

@@ -167,12 +167,18 @@ class Connection(asyncio.Protocol):
         """Close now; open streams are abandoned."""
         self._fail(ErrorCode.NO_ERROR, "closing")
 
+    def abort(self) -> None:
+        """Close now, without waiting for the peer to read what it was sent."""
+        self.close()
+        if self._transport is not None:
+            self._transport.abort()
+
     def on_timeout(self) -> None:
         """Find out whether the peer is still there; called by `Timeouts`."""
         if self._transport is None:
             return
         if self._is_closing:
-            self._transport.abort()
+            self.abort()
         elif not self._has_settings:
             self._fail(ErrorCode.SETTINGS_TIMEOUT, "no preface and SETTINGS in time")
         elif self._heard:

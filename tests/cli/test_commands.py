@@ -115,6 +115,16 @@ def test_up_tells_a_command_the_reader_can_type(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.slow
+def test_a_reader_that_goes_away_is_no_fault() -> None:
+    command = [sys.executable, "-m", "hekla", "serve", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.slow
 def test_the_command_line_starts_without_what_it_does_not_need() -> None:
     code = "import sys, hekla.cli.main; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -1,6 +1,9 @@
 """The commands against `hekla serve` itself."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +46,24 @@ def test_the_console_is_served(serve: Serve, tmp_path: Path) -> None:
     assert server.request("GET", "/console/console.js").headers["content-type"] == "text/javascript; charset=utf-8"
 
 
-def test_a_port_in_use_is_one_line(run: Run, serve: Serve, tmp_path: Path) -> None:
+def serve_refused(*arguments: str, **environment: str) -> str:
+    """Run `hekla serve` in a process of its own, which must end by itself with status 1; return its last line."""
+    command = [sys.executable, "-m", "hekla", "serve", "--http-port", "0", "--no-grpc", *arguments]
+    ended = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1, ended
+    return ended.stderr.splitlines()[-1]
+
+
+def test_repositories_come_from_the_environment_as_a_search_path_does(tmp_path: Path) -> None:
+    missing = tmp_path / "not there"
+    told = serve_refused(HEKLA_REPOSITORY=f"{tmp_path}{os.pathsep}{missing}")
+    assert told.startswith(f"error: --repository: {missing} cannot be read: No such file or directory")
+
+
+def test_a_port_in_use_is_one_line(serve: Serve, tmp_path: Path) -> None:
     server = serve(tmp_path)
     port = server.host_and_port[1]
-    result = run("serve", "-r", str(tmp_path), "--http-port", str(port), "--no-grpc")
-    assert result.exit_code == 1
-    last = result.output.splitlines()[-1]
-    assert last.startswith(f"error: cannot listen on 127.0.0.1:{port}: "), result.output
+    told = serve_refused("-r", str(tmp_path), "--http-port", str(port))
+    assert told.startswith(f"error: cannot listen on 127.0.0.1:{port}: ")

@@ -17,7 +17,7 @@ from hekla.cli.options import DEFAULT_URL
 if TYPE_CHECKING:
     from hekla.protocols.tensor import Array, Tensors
 
-# Documents the protocol defines; their shape is checked where they are read.
+# `Any` below: JSON the server sent; its shape is checked where it is read.
 Json = dict[str, Any]
 
 _ERRORS: Mapping[int, type[HeklaError]] = {400: InputError, 404: NotFoundError, 503: UnavailableError}

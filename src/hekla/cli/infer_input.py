@@ -15,6 +15,8 @@ from hekla.base.errors import InputError, NotFoundError, nearest_name
 from hekla.protocols.tensor import Array, TensorSpec
 from hekla.serve.oip.tensors import decode_raw, decode_values, dtype_named
 
+# `Any` below: JSON values, checked as they are read.
+
 STDIN = "-"
 _TENSOR_FILES = {".npy", ".npz", ".json", ".raw", ".bin"}
 _PROBABLY_A_FILE = _TENSOR_FILES | {".png", ".jpg", ".jpeg", ".webp", ".wav", ".txt", ".pdf"}

@@ -11,6 +11,7 @@ from hekla.cli.infer_vad import Heard
 from hekla.cli.screen import console, write_table
 from hekla.protocols.tensor import Array, Tensors
 
+# JSON documents, and NumPy scalars of any type.
 Json = dict[str, Any]
 
 

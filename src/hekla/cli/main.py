@@ -40,12 +40,10 @@ class OneLineErrors(TyperGroup):
             write_error(ctx, error, name=type(error).__name__)
             unreachable = type(error).__name__ == "UnreachableError"
             raise typer.Exit(Exit.UNREACHABLE if unreachable else Exit.FAILED) from error
-        except (typer.Exit, typer.Abort, RuntimeError) as error:
-            if isinstance(error, typer.Exit | typer.Abort) or ctx.meta.get(_DEBUG):
-                raise
-            self._fault(ctx, error)
-        except (AssertionError, ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-            if ctx.meta.get(_DEBUG):
+        except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+            raise  # these are typer's own to show: usage, Ctrl-C, a reader such as `head` that went away
+        except Exception as error:  # the process boundary
+            if ctx.meta.get(_DEBUG) or type(error).__module__.startswith("typer."):
                 raise
             self._fault(ctx, error)
 

@@ -4,23 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from onnx import helper
 from tests.conformance.triton_models import write_running_sum
-from tests.faults.fault_models import Gate, write_fault_model
-from tests.model_folders import write_identity_model, write_onnx_model
+from tests.faults.fault_models import Gate, write_adder, write_fault_model
+from tests.model_folders import write_identity_model
 from tests.running_server import RunningServer, running_server
-
-
-def write_adder(repository: Path, name: str = "adder", toml: str = "[batching]\nmax_batch = 8\n") -> Path:
-    """Write OUTPUT0 = INPUT0 + INPUT1 in INT32 [n, 16]."""
-    return write_onnx_model(
-        repository,
-        name,
-        [helper.make_node("Add", ["INPUT0", "INPUT1"], ["OUTPUT0"])],
-        [("INPUT0", "INT32", ["n", 16]), ("INPUT1", "INT32", ["n", 16])],
-        [("OUTPUT0", "INT32", ["n", 16])],
-        toml=toml,
-    )
 
 
 @pytest.fixture(scope="package")

@@ -15,7 +15,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tests.model_folders import Tensor, tensor_tables, write_python_model
+from onnx import helper
+from tests.model_folders import Tensor, tensor_tables, write_onnx_model, write_python_model
 
 INPUTS: list[Tensor] = [("VALUE", "FP32", ["n", 1]), ("MODE", "BYTES", ["n", 1])]
 OUTPUTS: list[Tensor] = [("VALUE", "FP32", ["n", 1]), ("PID", "INT64", ["n", 1])]
@@ -69,6 +70,18 @@ def request_document(*values: float, mode: str = "", **more: Any) -> dict[str, A
         ],
         **more,
     }
+
+
+def write_adder(repository: Path, name: str = "adder", toml: str = "[batching]\nmax_batch = 8\n") -> Path:
+    """Write OUTPUT0 = INPUT0 + INPUT1 in INT32 [n, 16]."""
+    return write_onnx_model(
+        repository,
+        name,
+        [helper.make_node("Add", ["INPUT0", "INPUT1"], ["OUTPUT0"])],
+        [("INPUT0", "INT32", ["n", 16]), ("INPUT1", "INT32", ["n", 16])],
+        [("OUTPUT0", "INT32", ["n", 16])],
+        toml=toml,
+    )
 
 
 class Gate:

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.conftest import Serve
-from tests.faults.conftest import write_adder
+from tests.faults.fault_models import write_adder
 from tests.model_folders import tensor_tables, write_identity_model, write_python_model
 from tests.running_server import Reply, RunningServer, running_server
 

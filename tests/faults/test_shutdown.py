@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import Serve
 from tests.faults import grpc_requests
-from tests.faults.conftest import write_adder
-from tests.faults.fault_models import Gate, request_document, write_fault_model
+from tests.faults.fault_models import Gate, request_document, write_adder, write_fault_model
 from tests.faults.raw_http import RawConnection, get, post
 from tests.faults.waiting import wait_for_metric
 from tests.running_server import Reply, RunningServer

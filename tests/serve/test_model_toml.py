@@ -342,6 +342,10 @@ GOLDEN: list[tuple[str, str]] = [
         "model.toml:3: [engine].file: unknown key; a graph's engine has no options",
     ),
     (
+        GRAPH.replace('kind = "graph"', 'kind = "graph"\nthreads = 2'),
+        "model.toml:3: [engine].threads: a graph has no engine of its own; write it in the model.toml of the models",
+    ),
+    (
         GRAPH.replace('for_each = "crop"', 'for_each = "crops"'),
         "model.toml:30: [[graph.steps]][2].for_each: 'crops' is no input of the step; did you mean 'crop'?",
     ),

@@ -133,6 +133,10 @@ def _graph(config: ModelConfig, places: TomlPlaces) -> None:
         raise places.error(("graph",), "this table is missing", f'write it, or another engine than kind = "{GRAPH}"')
     for key in config.engine.options:
         raise places.error(("engine", key), "unknown key", "a graph's engine has no options")
+    for key in ("isolation", "threads"):
+        if ("engine", key) in places.lines:
+            cure = "write it in the model.toml of the models its steps run"
+            raise places.error(("engine", key), "a graph has no engine of its own", cure)
     for table in ("batching", "pipeline", "sequence", "instances"):
         if (table,) in places.lines:
             cure = "write it in the model.toml of the models its steps run"

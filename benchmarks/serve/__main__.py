@@ -19,7 +19,7 @@ from benchmarks.serve.scenarios import Failures, Plan, measure_overload, measure
 from benchmarks.serve.tables import markdown, show
 
 _SCENARIOS = ("throughput", "startup", "overload")
-_FILE_WIDTH = 160  # columns, where no terminal says how many there are
+_FILE_WIDTH = 200  # columns, where no terminal says how many there are
 _BEGIN, _END = "<!-- serve: begin -->", "<!-- serve: end -->"
 
 

@@ -295,7 +295,8 @@ async def _drive(
 async def _measure(
     loop: ClosedLoop | OpenLoop, target: Target, warm_up_s: float, seconds: float, meter: Callable[[], float]
 ) -> Measurement:
-    await asyncio.gather(*(loop.connect(loop) for _ in range(target.connections)))
+    for _ in range(target.connections):  # one by one: a burst overflows some servers' queue of connections
+        await loop.connect(loop)
     await asyncio.wait_for(loop.all_open.wait(), 30)
     if isinstance(loop, OpenLoop):
         loop.start()

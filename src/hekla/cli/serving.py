@@ -56,6 +56,16 @@ ReadyFile = Annotated[
 MaxBody = Annotated[
     int, typer.Option("--max-body-mb", min=1, max=65536, help="Larger requests are refused.", rich_help_panel=_LIMITS)
 ]
+ReadTimeout = Annotated[
+    float,
+    typer.Option(
+        "--read-timeout-s",
+        min=0.1,
+        max=86400,
+        help="A client that takes longer to send an HTTP request is cut off.",
+        rich_help_panel=_LIMITS,
+    ),
+]
 Threads = Annotated[
     int,
     typer.Option("--threads", min=0, max=4096, help="Threads per engine; 0: as many as CPUs.", rich_help_panel=_LIMITS),
@@ -96,6 +106,7 @@ def serve(
     server_name: ServerName = "hekla",
     ready_file: ReadyFile = None,
     max_body_mb: MaxBody = 64,
+    read_timeout_s: ReadTimeout = 30.0,
     threads: Threads = 0,
     log_level: Level = LogLevel.INFO,
     log_format: Format = LogFormat.TEXT,
@@ -134,6 +145,7 @@ def serve(
         version=__version__,
         watch=watch,
         max_body_bytes=max_body_mb << 20,
+        read_timeout_s=read_timeout_s,
         drain_s=drain_s,
         otlp_endpoint=otlp_endpoint,
         access_log=access_log,

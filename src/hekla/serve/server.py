@@ -15,8 +15,10 @@ from hekla.base.errors import ConfigError, HeklaError
 from hekla.serve.grpc.door import GrpcDoor
 from hekla.serve.grpc.limits import GrpcLimits
 from hekla.serve.grpc.server import grpc_protocol_factory
-from hekla.serve.http.connection import HttpConnection, HttpLimits, OpenConnections
+from hekla.serve.http.connection import HttpConnection
+from hekla.serve.http.limits import HttpLimits
 from hekla.serve.http.message import Exchange, Response
+from hekla.serve.http.open_connections import OpenConnections
 from hekla.serve.http.router import Router
 from hekla.serve.loading import Parts
 from hekla.serve.model_host import ModelHost
@@ -53,6 +55,7 @@ class ServerConfig:
     version: str = ""
     watch: bool = False
     max_body_bytes: int = 64 * 1024 * 1024
+    read_timeout_s: float = 30.0  # from the first byte of an HTTP request to its last
     drain_s: float = 30.0  # how long a stopping server waits for what it accepted
     otlp_endpoint: str = ""  # of an OpenTelemetry collector, "http://127.0.0.1:4318"; "": no traces
     access_log: bool = False
@@ -97,7 +100,7 @@ class _Server:
         on_answered: OnAnswered | None = tracer.record if tracer is not None else None
         host = ModelHost(config.repositories, self._parts, on_answered, config.name, config.version)
         router = self._router(host)
-        limits = HttpLimits(body_bytes=config.max_body_bytes)
+        limits = HttpLimits(body_bytes=config.max_body_bytes, read_s=config.read_timeout_s)
         on_answer = _log_access if config.access_log else None
         http = await _listen(
             lambda: HttpConnection(router, limits, self._connections, on_answer), config.host, config.http_port
@@ -127,7 +130,7 @@ class _Server:
 
     def _router(self, host: ModelHost) -> Router:
         router = Router(tell_error)
-        RestRoutes(host, self._regions, self._config.max_body_bytes).add_to(router)
+        RestRoutes(host, self._regions).add_to(router)
         OpenAIRoutes(host, int(time.time())).add_to(router)
         metrics = Metrics(host.repository.served, lambda: len(self._connections))
         router.add(

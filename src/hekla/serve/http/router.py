@@ -1,17 +1,20 @@
 """From method and path to a route, and from what a route raises to an answer."""
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
-from hekla.base.errors import HeklaError, InputError, NotFoundError, OverloadedError, nearest_name
+from hekla.base.errors import EngineError, HeklaError, InputError, NotFoundError, OverloadedError, nearest_name
 from hekla.serve.http.message import Exchange, Response, Route
 
 # How a family of routes tells an error.
 TellError = Callable[[HeklaError], Response]
 
-_REMEMBERED = 4096  # distinct paths whose route is kept ready
+_REMEMBERED = 4096  # distinct paths whose route is kept ready,
+_REMEMBERED_BYTES = 256  # if they are not longer
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -58,17 +61,31 @@ class Router:
             found[0](exchange, found[1])
         except HeklaError as error:
             self.fail(exchange, error)
+        except Exception as error:  # noqa: BLE001  # the request boundary
+            self.abort(exchange, error)
 
     def fail(self, exchange: Exchange, error: HeklaError) -> None:
         """Answer with an error, in the form of the path's family."""
-        families = (tell for prefix, tell in self._families if exchange.path.startswith(prefix))
+        exchange.respond(self.describe(exchange.path, error))
+
+    def abort(self, exchange: Exchange, error: BaseException) -> None:
+        """Answer with whatever was raised; what is not one of ours is a bug of ours and is logged."""
+        if isinstance(error, HeklaError):
+            self.fail(exchange, error)
+            return
+        _log.error("a request could not be answered", exc_info=error)
+        self.fail(exchange, EngineError(f"internal fault: {type(error).__name__}", where="server", cure="see its log"))
+
+    def describe(self, path: bytes, error: HeklaError) -> Response:
+        """Return an error as the family of a path tells it."""
+        families = (tell for prefix, tell in self._families if path.startswith(prefix))
         response = next(families, self._tell_error)(error)
         if isinstance(error, OverloadedError):
             seconds = b"%d" % math.ceil(max(error.retry_after_s, 1.0))
             response = replace(response, headers=(*response.headers, (b"retry-after", seconds)))
         elif isinstance(error, _MethodNotAllowedError):
             response = replace(response, status=405, headers=(*response.headers, (b"allow", error.allowed)))
-        exchange.respond(response)
+        return response
 
     def _find(self, exchange: Exchange) -> tuple[Route, tuple[str, ...]]:
         try:
@@ -90,10 +107,13 @@ class Router:
         if node is None or not node.routes:
             known = [path for _, path in self.paths]
             raise NotFoundError(f"no such path {path!r}", cure=nearest_name(path, known) if len(path) < 256 else "")
-        route = node.routes.get(exchange.method)
+        # HEAD is GET without the body, which the connection leaves out.
+        route = node.routes.get(b"GET" if exchange.method == b"HEAD" else exchange.method)
         if route is None:
-            allowed = b", ".join(sorted(node.routes))
+            allowed = b", ".join(sorted({*node.routes, *([b"HEAD"] if b"GET" in node.routes else [])}))
             raise _MethodNotAllowedError(exchange.method, allowed)
+        if len(path) > _REMEMBERED_BYTES:
+            return route, tuple(parameters)
         if len(self._ready) >= _REMEMBERED:
             self._ready.clear()
         self._ready[exchange.method, exchange.path] = found = (route, tuple(parameters))

@@ -1,7 +1,7 @@
 """`POST /v2/models/{model}/infer`: the route that most requests take."""
 
 from hekla.base.errors import HeklaError, InputError
-from hekla.serve.http.coding import decode_body, encode_body
+from hekla.serve.http.coding import encode_body
 from hekla.serve.http.message import Exchange, Response
 from hekla.serve.http.router import Router
 from hekla.serve.oip.rest_plan import Plan, RestPlans
@@ -17,9 +17,8 @@ _REMEMBERED = 1024  # models and versions whose requests' plans are kept
 class InferRoute:
     """Reads requests, by plan where one fits, and writes their answers."""
 
-    def __init__(self, service: Service, regions: SharedMemoryRegions, router: Router, max_body_bytes: int) -> None:
+    def __init__(self, service: Service, regions: SharedMemoryRegions, router: Router) -> None:
         self._service, self._regions, self._router = service, regions, router
-        self._max_body_bytes = max_body_bytes
         self._plans: dict[tuple[str, ...], RestPlans] = {}
 
     def __call__(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
@@ -31,9 +30,6 @@ class InferRoute:
             if not length.isdigit() or len(length) > 18:
                 raise InputError("must be a whole number", where="header Inference-Header-Content-Length")
             json_bytes = int(length)
-        coding = headers.get(b"content-encoding")
-        if coding is not None:
-            body = decode_body(body, coding, self._max_body_bytes)
         plans = self._plans.get(parameters)
         read = plans.read(body, json_bytes) if plans is not None else None
         plan: Plan | None

@@ -21,12 +21,12 @@ _VERSION = "/v2/models/{model}/versions/{version}"
 class RestRoutes:
     """Adds the protocol's routes to a router."""
 
-    def __init__(self, service: Service, regions: SharedMemoryRegions, max_body_bytes: int) -> None:
-        self._service, self._regions, self._max_body_bytes = service, regions, max_body_bytes
+    def __init__(self, service: Service, regions: SharedMemoryRegions) -> None:
+        self._service, self._regions = service, regions
 
     def add_to(self, router: Router) -> None:
         """Add every route."""
-        infer = InferRoute(self._service, self._regions, router, self._max_body_bytes)
+        infer = InferRoute(self._service, self._regions, router)
         for prefix in (_MODEL, _VERSION):
             router.add("POST", f"{prefix}/infer", infer)
             router.add("GET", prefix, self._document(self._service.model_metadata))

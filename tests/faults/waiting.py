@@ -4,7 +4,7 @@ import time
 
 from tests.running_server import RunningServer
 
-_LIMIT_S = 30.0
+_LIMIT_S = 15.0
 
 
 def wait_for_metric(server: RunningServer, name: str, value: float, *, exactly: bool = False, **labels: str) -> None:

@@ -20,6 +20,7 @@ with wave.open(str(Path(__file__).with_name("speech.wav"))) as file:
 windows = samples[: len(samples) // WINDOW * WINDOW].reshape(-1, 1, WINDOW)
 
 answers: queue.Queue[tuple[Any, Any]] = queue.Queue()  # Any: the client's own result and error, untyped
+speech = []
 with tritonclient.grpc.InferenceServerClient(ADDRESS) as client:
     client.start_stream(lambda result, error: answers.put((result, error)))
     for at, window in enumerate(windows):
@@ -28,8 +29,7 @@ with tritonclient.grpc.InferenceServerClient(ADDRESS) as client:
         client.async_stream_infer(
             "vad", [audio], sequence_id=1, sequence_start=at == 0, sequence_end=at == len(windows) - 1
         )
-    speech = []
-    for _ in windows:
+        # As a live stream would: the next window comes after this answer. A server refuses more than it can answer in time.
         result, error = answers.get(timeout=30)
         if error is not None:
             raise error

@@ -3,6 +3,7 @@
 from typing import Any
 
 from hekla.protocols.tensor import TensorSpec
+from hekla.serve.observe.histogram import Histogram
 from hekla.serve.observe.statistics import Duration
 from hekla.serve.served_model import ServedModel
 
@@ -75,11 +76,11 @@ def statistics(model: ServedModel) -> Json:
         "inference_count": seen.rows,
         "execution_count": seen.executions,
         "inference_stats": {
-            "success": _duration(seen.success),
+            "success": _observed(seen.total_s),
             "fail": _duration(seen.failure),
-            "queue": _duration(seen.queue),
+            "queue": _observed(seen.queue_s),
             "compute_input": _duration(seen.join),
-            "compute_infer": _duration(seen.compute),
+            "compute_infer": _observed(seen.compute_s),
             "compute_output": _duration(seen.split),
             "cache_hit": _duration(none),
             "cache_miss": _duration(none),
@@ -119,6 +120,10 @@ def _version_policy(model: ServedModel) -> Json:
     if versions.policy == "specific":
         return {"specific": {"versions": list(versions.specific)}}
     return {"latest": {"num_versions": versions.count}}
+
+
+def _observed(histogram: Histogram) -> Json:
+    return {"count": histogram.count, "ns": int(histogram.total * 1e9)}
 
 
 def _duration(duration: Duration) -> Json:

@@ -1,14 +1,15 @@
 """From a version's folder to a model that answers: engines and stages are made, checked and put together."""
 
-import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hekla.base.errors import ConfigError, nearest_name
+from hekla.base.errors import ConfigError, HeklaError, ModelFileError, nearest_name
 from hekla.protocols.engine import Engine, EngineLoader, EngineSource
 from hekla.protocols.stage import Stage, StageLoader, StageSource
 from hekla.serve.config import GRAPH, ModelConfig, StageConfig
+from hekla.serve.execution.aside import run_aside
 from hekla.serve.execution.engine_executor import EngineExecutor
 from hekla.serve.execution.executor import Executor
 from hekla.serve.execution.graph import Graph, Submit
@@ -19,6 +20,7 @@ from hekla.serve.folder import VersionFolder
 from hekla.serve.observe.statistics import ModelStatistics
 from hekla.serve.served_model import OnAnswered, ServedModel
 
+_log = logging.getLogger(__name__)
 _ISOLATED = "process"  # the engine kind that runs another one in a worker process
 
 
@@ -37,6 +39,14 @@ class _Made:
     engines: tuple[Engine, ...]
     stages: Mapping[str, Stage]  # "load", "preprocess", "postprocess", or a graph's step names
 
+    def close(self) -> None:
+        """Free the engines, whatever one of them says to it."""
+        for engine in self.engines:
+            try:
+                engine.close()
+            except Exception as error:  # noqa: BLE001 - a plug-in's code; it is gone either way
+                _log.warning("an engine was not closed cleanly: %s", error)
+
 
 async def load_version(
     config: ModelConfig, folder: VersionFolder, parts: Parts, submit: Submit, on_answered: OnAnswered | None
@@ -45,11 +55,14 @@ async def load_version(
 
     Errors: ConfigError and ModelFileError, pointing into model.toml or at the model's file.
     """
-    loop = asyncio.get_running_loop()
-    made = await loop.run_in_executor(None, _make, config, folder, parts)
+    made = await run_aside(lambda: _make(config, folder, parts))
     statistics = ModelStatistics()
-    executor = _executor(config, folder, parts, made, statistics, submit)
-    return ServedModel(config, folder.number, executor, statistics, on_answered)
+    try:
+        executor = _executor(config, folder, parts, made, statistics, submit)
+        return ServedModel(config, folder.number, executor, statistics, on_answered)
+    except BaseException:
+        await run_aside(made.close)
+        raise
 
 
 def _make(config: ModelConfig, folder: VersionFolder, parts: Parts) -> _Made:
@@ -64,8 +77,7 @@ def _make(config: ModelConfig, folder: VersionFolder, parts: Parts) -> _Made:
         for _ in range(config.instances.count):
             engines.append(_make_engine(config, folder, parts))
     except BaseException:
-        for engine in engines:
-            engine.close()
+        _Made(tuple(engines), {}).close()
         raise
     return _Made(tuple(engines), stages)
 
@@ -90,9 +102,16 @@ def _make_engine(config: ModelConfig, folder: VersionFolder, parts: Parts) -> En
         where=where,
     )
     if config.engine.isolation == "process":
-        loader = parts.engines[_ISOLATED]
-        source = replace(source, options={**source.options, "engine": kind})
-    return loader(source)
+        isolated = parts.engines.get(_ISOLATED)
+        if isolated is None:
+            raise ConfigError(f"no engine {_ISOLATED!r} is installed", where=f"{where}.isolation")
+        loader, source = isolated, replace(source, options={**source.options, "engine": kind})
+    try:
+        return loader(source)
+    except HeklaError:
+        raise
+    except Exception as error:  # a plug-in's code, an operator's
+        raise _broken(error, where) from error
 
 
 def _make_stage(stage: StageConfig, folder: VersionFolder, config: ModelConfig, parts: Parts, table: str) -> Stage:
@@ -102,7 +121,16 @@ def _make_stage(stage: StageConfig, folder: VersionFolder, config: ModelConfig, 
         raise ConfigError(
             f"unknown stage {stage.stage!r}", where=f"{where}.stage", cure=nearest_name(stage.stage, parts.stages)
         )
-    return loader(StageSource(config.name, folder.path, stage.options, where))
+    try:
+        return loader(StageSource(config.name, folder.path, stage.options, where))
+    except HeklaError:
+        raise
+    except Exception as error:  # a plug-in's code, an operator's
+        raise _broken(error, where) from error
+
+
+def _broken(error: Exception, where: str) -> ModelFileError:
+    return ModelFileError(f"could not be loaded: {type(error).__name__}: {error}", where=where)
 
 
 def _table(config: ModelConfig) -> str:

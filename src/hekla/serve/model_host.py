@@ -1,19 +1,20 @@
 """The service behind every door: finds the model, hands it the request, describes what there is."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hekla.base.errors import HeklaError, UnavailableError, UnsupportedError
+from hekla.base.errors import HeklaError, NotFoundError, UnavailableError, UnsupportedError
 from hekla.protocols.tensor import Tensors
 from hekla.serve import describe
 from hekla.serve.execution.job import Job, OnEnd
 from hekla.serve.loading import Parts
 from hekla.serve.override import read_override
-from hekla.serve.repository import Repository
+from hekla.serve.repository import Repository, steps_of
 from hekla.serve.request import Done, InferRequest
-from hekla.serve.served_model import OnAnswered, ServedModel
+from hekla.serve.served_model import OnAnswered
 from hekla.serve.service import Json, Ticket
 
 EXTENSIONS = (
@@ -58,7 +59,11 @@ class ModelHost:
         self._ready = True
 
     async def stop(self) -> None:
-        """Refuse what comes, answer what was accepted, free everything."""
+        """Refuse what comes, answer what was accepted, free everything.
+
+        An engine call that hangs holds this up for as long as it runs: give it a time limit. Cancelling it is safe:
+        what still hangs then does so on daemon threads.
+        """
         self._draining = True
         await self.repository.close()
 
@@ -81,11 +86,15 @@ class ModelHost:
         """True if the model answers, and with it every model its steps name. Errors: NotFoundError."""
         try:
             served = self.repository.find(model, version)
-            for dependent in _steps(served):
-                self.repository.find(dependent)
         except UnavailableError:
             return False
-        return True
+        return served.is_ready and all(self._is_step_ready(step) for step in steps_of(served.config))
+
+    def _is_step_ready(self, model: str) -> bool:
+        try:
+            return self.is_model_ready(model)
+        except NotFoundError:  # it is the graph that was asked for, and that is there
+            return False
 
     def server_metadata(self) -> Json:
         """Return the Open Inference Protocol's server metadata."""
@@ -135,14 +144,12 @@ class ModelHost:
 
     async def unload_model(self, model: str, unload_dependents: bool = False) -> None:
         """Stop serving a model, and with `unload_dependents` the models its steps name. Errors: NotFoundError."""
-        dependents: list[str] = []
-        if unload_dependents:
-            entry = next((e for e in self.repository.entries if e.name == model), None)
-            if entry is not None and entry.config is not None and entry.config.graph is not None:
-                dependents = [step.model for step in entry.config.graph.steps if step.model is not None]
+        entry = next((e for e in self.repository.entries if e.name == model), None)
         await self.repository.unload(model)
-        for name in dependents:
-            await self.repository.unload(name)
+        if unload_dependents and entry is not None:
+            for name in steps_of(entry.config):
+                with contextlib.suppress(NotFoundError):  # a step's model that never was there
+                    await self.repository.unload(name)
 
     def _submit_part(self, model: str, inputs: Tensors, outer: Job, on_end: OnEnd) -> Callable[[], None]:
         try:
@@ -151,11 +158,6 @@ class ModelHost:
             on_end(error)
             return _already_ended
         return served.submit_part(inputs, outer, on_end).cancel
-
-
-def _steps(served: ServedModel) -> list[str]:
-    graph = served.config.graph
-    return [step.model for step in graph.steps if step.model is not None] if graph is not None else []
 
 
 def _already_ended() -> None:

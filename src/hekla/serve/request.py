@@ -63,6 +63,7 @@ class InferResponse:
     outputs: Tensors
     id: str = ""
     parameters: Parameters = field(default_factory=dict)
+    trace_parent: str = ""  # W3C traceparent of the server's span where tracing is on, or ""
     final: bool = True  # False where more responses to the same request follow (decoupled models)
 
 

@@ -18,6 +18,10 @@ class Executor(Protocol):
     def outputs(self) -> tuple[TensorSpec, ...]:
         """What a client can ask for."""
 
+    @property
+    def is_ready(self) -> bool:
+        """True while a request could be answered now: its engines are alive."""
+
     def start(self, values: Values, job: Job, on_end: OnEnd) -> None:
         """Begin; `on_end` is called once with the values or the error, maybe before this returns.
 

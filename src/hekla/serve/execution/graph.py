@@ -50,6 +50,11 @@ class Graph:
         """As declared in model.toml."""
         return self._outputs
 
+    @property
+    def is_ready(self) -> bool:
+        """True: the models of the steps answer for themselves."""
+        return True
+
     def start(self, values: Values, job: Job, on_end: OnEnd) -> None:
         """Begin the steps that need only the graph's inputs."""
         self._in_flight += 1
@@ -61,7 +66,7 @@ class Graph:
                 self._idle.set()
             on_end(result)
 
-        _Run(self._config, values, job, self._start_step, end).advance()
+        _Run(self._config, frozenset(spec.name for spec in self._inputs), values, job, self._start_step, end).advance()
 
     async def drain(self) -> None:
         """Wait until no request is in any step."""
@@ -80,8 +85,8 @@ class Graph:
             release()
             on_end(result)
 
-        self._stages[step.name].start(values, job, ended)
-        return _nothing
+        # A graph has no sequences: each run of a stage starts with nothing.
+        return self._stages[step.name].start(values, job, {}, ended)
 
 
 class _Run:
@@ -90,12 +95,14 @@ class _Run:
     def __init__(
         self,
         config: GraphConfig,
+        declared: frozenset[str],
         inputs: Values,
         job: Job,
         start_step: Callable[[StepConfig, Values, Job, OnEnd], Callable[[], None]],
         on_end: OnEnd,
     ) -> None:
         self._config, self._job, self._start_step, self._on_end = config, job, start_step, on_end
+        self._declared = declared  # names of the graph's inputs; the request may leave optional ones out
         self._known: dict[str, Any] = dict(inputs)  # "input" or "step.output" -> value
         self._todo = list(config.steps)
         self._done: set[str] = set()
@@ -105,24 +112,35 @@ class _Run:
 
     def advance(self) -> None:
         """Start every step whose sources are known; end when none is left."""
-        for step in [s for s in self._todo if self._is_ready(s)]:
+        # Steps may end at once and advance from inside this loop: ask anew each time.
+        while not self._over and (step := next(filter(self._is_ready, self._todo), None)) is not None:
             self._todo.remove(step)
             self._begin(step)
-            if self._over:
-                return
-        if not self._todo and len(self._done) == len(self._config.steps):
-            self._end({name: self._value(source) for name, source in self._config.outputs.items()})
+        if not self._over and not self._todo and len(self._done) == len(self._config.steps):
+            try:
+                answer = {name: self._value(source) for name, source in self._config.outputs.items()}
+            except HeklaError as error:
+                self._end(error)
+            else:
+                self._end(answer)
 
     def _is_ready(self, step: StepConfig) -> bool:
-        return all("." not in source or source.split(".", 1)[0] in self._done for source in step.inputs.values())
+        return all(self._is_input(source) or source.split(".", 1)[0] in self._done for source in step.inputs.values())
+
+    def _is_input(self, source: str) -> bool:
+        return "." not in source or source in self._declared  # a graph's input may hold a dot itself
 
     def _begin(self, step: StepConfig) -> None:
         try:
-            values = {name: self._value(source) for name, source in step.inputs.items()}
+            values = {
+                name: self._value(source)
+                for name, source in step.inputs.items()
+                if name == step.for_each or source in self._known or source not in self._declared
+            }
             if step.for_each is None:
                 self._call(step, values, lambda result: self._ended(step, result))
                 return
-            elements = list(values[step.for_each])
+            elements = _elements(values[step.for_each], step.name, step.inputs[step.for_each])
         except HeklaError as error:
             self._end(error)
             return
@@ -140,7 +158,12 @@ class _Run:
             gathered[index] = result
             missing -= 1
             if not missing:
-                self._ended(step, _lists([part for part in gathered if part is not None]))
+                try:
+                    lists = _lists([part for part in gathered if part is not None], step.name)
+                except HeklaError as error:
+                    self._end(error)
+                else:
+                    self._ended(step, lists)
 
         for index, element in enumerate(elements):
             self._call(
@@ -177,15 +200,16 @@ class _Run:
             self._known[f"{step.name}.*"] = []  # it ran for no element: every output is the empty list
         self.advance()
 
+    # Any: whatever the graph's client or a step gave.
     def _value(self, source: str) -> Any:
         if source in self._known:
             return self._known[source]
+        if self._is_input(source):
+            raise InputError(f"input {source!r} is missing", where="$.inputs")
         step, _, _ = source.partition(".")
         if f"{step}.*" in self._known:
             return self._known[f"{step}.*"]
-        if "." in source:
-            raise EngineError(f"step {step!r} did not answer {source!r}", where="[graph]")
-        raise InputError(f"input {source!r} is missing", where="$.inputs")
+        raise EngineError(f"step {step!r} did not answer {source!r}", where="[graph]")
 
     def _stop(self) -> None:
         self._end(CancelledError("the caller went away"))
@@ -201,9 +225,17 @@ class _Run:
         self._on_end(result)
 
 
-def _lists(parts: Sequence[Values]) -> Values:
+# Any: a list from a stage, a tensor.
+def _elements(value: Any, step: str, source: str) -> list[Any]:
+    try:
+        return list(value)
+    except TypeError:
+        raise EngineError(
+            f"step {step!r} runs for each element of {source!r}, which has none", where="[graph]"
+        ) from None
+
+
+def _lists(parts: Sequence[Values], step: str) -> Values:
+    if any(part.keys() != parts[0].keys() for part in parts):
+        raise EngineError(f"step {step!r} did not answer the same names for each element", where="[graph]")
     return {name: [part[name] for part in parts] for name in parts[0]}
-
-
-def _nothing() -> None:
-    """A stage step cannot be stopped half-way: its result is dropped."""

@@ -1,6 +1,8 @@
 """One loaded engine and the thread that runs it."""
 
 import asyncio
+import contextlib
+import logging
 import queue
 import threading
 import time
@@ -10,6 +12,8 @@ from dataclasses import dataclass
 from hekla.base.errors import EngineError, HeklaError
 from hekla.protocols.engine import Cancellation, Engine
 from hekla.protocols.tensor import Tensors
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Instance:
         self.engine = engine
         self.busy = False
         self.lost = False
+        self.was_stopped = False  # its last call was: the engine may have died of it, and nobody noticed yet
         self._name, self._loop = name, loop
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -47,8 +52,7 @@ class Instance:
 
         def call() -> None:
             ran = _run(self.engine, inputs, outputs, cancellation)
-            # The loop is closed only when the process is about to end.
-            if not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the process is about to end
                 self._loop.call_soon_threadsafe(on_end, ran)
 
         if self._thread is None:
@@ -57,14 +61,23 @@ class Instance:
         self._calls.put(call)
 
     def close(self) -> None:
-        """Free the engine. May wait for a running call; a lost instance is freed by its own thread, if ever."""
+        """Free the engine. May wait for a running call; a lost instance is freed by its own thread, if ever.
+
+        Never raises: an engine that cannot be closed is only worth a line in the log.
+        """
         if self._thread is None:
-            self.engine.close()
+            self._close_engine()
             return
-        self._calls.put(self.engine.close)
+        self._calls.put(self._close_engine)
         self._calls.put(None)
         if not self.lost:
             self._thread.join()
+
+    def _close_engine(self) -> None:
+        try:
+            self.engine.close()
+        except Exception as error:  # noqa: BLE001 - a plug-in's code; it is gone either way
+            _log.warning("an engine of %s was not closed cleanly: %s", self._name, error)
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -78,6 +91,7 @@ def _run(engine: Engine, inputs: Tensors, outputs: tuple[str, ...], cancellation
         result = engine.run(inputs, outputs, cancellation)
     except HeklaError as error:
         result = error
-    except Exception as error:  # noqa: BLE001 - a thread's boundary: an engine's own bug becomes its requests' error
+    # A thread's boundary: an engine's own bug, an exit() in somebody's code, becomes its requests' error.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         result = EngineError(f"{type(error).__name__}: {error}", where="engine")
     return Ran(result, started_s, time.monotonic())

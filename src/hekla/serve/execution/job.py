@@ -1,9 +1,11 @@
 """One request inside a served model: its limits, its state, its times, and how to stop it."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
-from hekla.base.errors import HeklaError
+from hekla.base.errors import CancelledError, DeadlineError, HeklaError
 from hekla.protocols.stage import Values
 from hekla.protocols.tensor import Array
 from hekla.serve.request import Done, InferRequest
@@ -23,6 +25,7 @@ class Job:
         "cancelled",
         "deadline_s",
         "done",
+        "ended",
         "outputs",
         "priority",
         "request",
@@ -31,6 +34,7 @@ class Job:
         "state",
         "stop",
         "tensors",
+        "timer",
     )
 
     def __init__(
@@ -40,6 +44,7 @@ class Job:
         priority: int,
         deadline_s: float | None,
         admitted: bool,
+        traced: bool = False,
     ) -> None:
         self.request, self.done = request, done
         self.priority, self.deadline_s, self.admitted = priority, deadline_s, admitted
@@ -47,9 +52,25 @@ class Job:
         self.rows = 1
         self.state: dict[str, Any] = {}  # of the request's sequence, for its stages
         self.tensors: dict[str, Array] | None = None  # of the request's sequence, for its engine
-        self.spans: list[tuple[str, float, float]] = []  # (stage, start, end) in seconds of time.monotonic()
+        # (stage, start, end) in seconds of time.monotonic(); None where nobody will look at them.
+        self.spans: list[tuple[str, float, float]] | None = [] if traced else None
         self.stop: Callable[[], None] | None = None  # how to stop the step that runs now
         self.cancelled = False
+        self.ended = False  # answered; what its executor still hands over is dropped
+        self.timer: asyncio.TimerHandle | None = None  # of the deadline, where no engine's queue watches it
+
+    def refusal(self) -> HeklaError | None:
+        """Return why no further step should cost anything: the caller went away, or the time allowed is over."""
+        if self.cancelled:
+            return CancelledError("the caller went away")
+        if self.deadline_s is not None and self.deadline_s <= time.monotonic():
+            return self.too_late()
+        return None
+
+    def too_late(self) -> DeadlineError:
+        """Return the error of a job whose deadline is over."""
+        limit_ms = ((self.deadline_s or 0.0) - self.request.received_s) * 1e3
+        return DeadlineError(f"no answer within {limit_ms:.0f} ms", cure="allow more time, or send less at once")
 
     def cancel(self) -> None:
         """Stop the work: the step that runs ends with CancelledError, and `done` is not called."""

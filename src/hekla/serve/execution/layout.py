@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hekla.base.errors import EngineError, InputError
+from hekla.base.errors import ConfigError, EngineError, InputError, nearest_name
 from hekla.protocols.tensor import ANY, Array, Tensors, TensorSpec
 from hekla.serve.config import BatchingConfig
 from hekla.serve.execution.work import Work
@@ -14,7 +14,9 @@ from hekla.serve.execution.work import Work
 class BatchLayout:
     """Joins and splits along the batch axes the specs state. Batching is on where `max_batch` is over 1.
 
-    Errors of the constructor: InputError if batching is asked for and a tensor has no batch axis.
+    A request's outputs are views of the batch's. An output that varies with a padded axis keeps the padded length.
+    Errors of the constructor: ConfigError if batching is asked for and a tensor has no batch axis, or if what is to be
+    padded is not there.
     """
 
     def __init__(
@@ -28,11 +30,12 @@ class BatchLayout:
         if self.enabled:
             fixed = [spec.name for spec in (*inputs, *outputs) if spec.batch_axis is None]
             if fixed:
-                raise InputError(
+                raise ConfigError(
                     f"{', '.join(map(repr, fixed))} have no batch axis, so requests cannot be joined",
                     where=f"{where}: [batching].max_batch",
                     cure="set it to 1, or give each tensor a batch_axis",
                 )
+        self._check_pad(inputs, where)
         # Nearly every model's rows all have one shape: then every request has the same key, and the time of a call
         # depends on its rows alone.
         self.one_shape = not self._pad and all(
@@ -98,7 +101,9 @@ class BatchLayout:
             return [outputs]
         rows = sum(work.rows for work in works)
         for name, array in outputs.items():
-            axis = self._output_axis[name]
+            axis = self._output_axis.get(name)
+            if axis is None:
+                raise EngineError("is not declared, and nobody asked for it", where=f"output {name!r}")
             if array.ndim <= axis or array.shape[axis] != rows:
                 raise EngineError(
                     f"answered shape {list(array.shape)} to a batch of {rows} rows", where=f"output {name!r}"
@@ -110,6 +115,22 @@ class BatchLayout:
             parts.append({name: self._part(name, array, start, stop) for name, array in outputs.items()})
             start = stop
         return parts
+
+    def _check_pad(self, inputs: Sequence[TensorSpec], where: str) -> None:
+        specs = {spec.name: spec for spec in inputs}
+        for index, pad in enumerate(self._pad):
+            place = f"{where}: [batching].pad[{index}]"
+            spec = specs.get(pad.input)
+            if spec is None:
+                raise ConfigError(f"{pad.input!r} is no input", where=place, cure=nearest_name(pad.input, specs))
+            if pad.axis >= len(spec.shape) or pad.axis == spec.batch_axis or spec.shape[pad.axis] != ANY:
+                raise ConfigError(
+                    f"axis {pad.axis} of {pad.input!r}, shape {list(spec.shape)}, cannot be padded",
+                    where=place,
+                    cure="name an axis whose length the request chooses and that is not the batch axis",
+                )
+            if not spec.dtype.itemsize:
+                raise ConfigError(f"{pad.input!r} is {spec.dtype.value}, which cannot be padded", where=place)
 
     def _part(self, name: str, array: Array, start: int, stop: int) -> Array:
         axis = self._output_axis[name]

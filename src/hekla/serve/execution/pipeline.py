@@ -8,7 +8,7 @@ from hekla.protocols.stage import Values
 from hekla.protocols.tensor import TensorSpec
 from hekla.serve.execution.engine_executor import EngineExecutor
 from hekla.serve.execution.job import Job, OnEnd
-from hekla.serve.execution.stage_pool import Release, StagePool
+from hekla.serve.execution.stage_pool import OnStageEnd, Release, StagePool
 
 
 class Pipeline:
@@ -32,6 +32,11 @@ class Pipeline:
         declared = self._after.stage.outputs if self._after is not None else ()
         return declared or self._engine.outputs
 
+    @property
+    def is_ready(self) -> bool:
+        """As the engine."""
+        return self._engine.is_ready
+
     def start(self, values: Values, job: Job, on_end: OnEnd) -> None:
         """Run the stages one after another."""
         if self._before and not job.admitted:
@@ -40,6 +45,7 @@ class Pipeline:
             except HeklaError as error:
                 on_end(error)
                 return
+            job.admitted = True  # to the stages behind it, too
         self._in_flight += 1
         self._idle.clear()
         if self._after is not None:
@@ -69,6 +75,7 @@ class Pipeline:
             return
 
         def ended(result: Values | HeklaError, release: Release) -> None:
+            job.stop = None
             if isinstance(result, HeklaError):
                 release()
                 on_end(result)
@@ -80,7 +87,7 @@ class Pipeline:
 
             self._room_after(index)(proceed)
 
-        self._before[index].start(values, job, ended)
+        _start(self._before[index], values, job, ended)
 
     def _room_after(self, index: int) -> Callable[[Callable[[], None]], None]:
         if index + 1 < len(self._before):
@@ -88,7 +95,10 @@ class Pipeline:
         return self._engine.batcher.when_room
 
     def _run_engine(self, values: Values, job: Job, on_end: OnEnd) -> None:
-        job.admitted = True  # it was let in at the first stage
+        refusal = job.refusal()  # it may have been held up for long
+        if refusal is not None:
+            on_end(refusal)
+            return
         after = self._after
         if after is None:
             self._engine.start(values, job, on_end)
@@ -98,10 +108,25 @@ class Pipeline:
             if isinstance(result, HeklaError):
                 on_end(result)
             else:
-                after.when_room(lambda: after.start(result, job, ended))
+                after.when_room(lambda: _start(after, result, job, ended))
 
         def ended(result: Values | HeklaError, release: Release) -> None:
+            job.stop = None
             release()
             on_end(result)
 
         self._engine.start(values, job, inferred)
+
+
+def _start(pool: StagePool, values: Values, job: Job, on_end: OnStageEnd) -> None:
+    """Start a stage that a cancelled job leaves the queue of."""
+    has_ended = False
+
+    def ended(result: Values | HeklaError, release: Release) -> None:
+        nonlocal has_ended
+        has_ended = True
+        on_end(result, release)
+
+    leave = pool.start(values, job, job.state, ended)
+    if not has_ended:
+        job.stop = leave

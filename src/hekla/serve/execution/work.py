@@ -1,6 +1,7 @@
 """One validated request on its way through a batcher."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from hekla.base.errors import HeklaError
@@ -8,6 +9,8 @@ from hekla.protocols.tensor import Tensors
 
 # What becomes of it: the outputs, or the error. Called once, on the event loop.
 Finished = Callable[["Work", Tensors | HeklaError], None]
+
+_log = logging.getLogger(__name__)
 
 
 class Work:
@@ -53,10 +56,14 @@ class Work:
         self.on_closed: Callable[[], None] | None = None  # set while an engine call it is part of runs
 
     def finish(self, result: Tensors | HeklaError) -> None:
-        """Hand the result over, unless that has happened or the caller went away."""
+        """Hand the result over, unless that has happened or the caller went away. Never raises."""
         if not self.finished:
             self.close()
-            self.on_finished(self, result)
+            try:
+                self.on_finished(self, result)
+            # A request's boundary: its neighbours in the batch still wait for their answers.
+            except Exception:  # noqa: BLE001 - logged with its trace
+                _log.exception("an answer could not be handed over")
 
     def close(self) -> None:
         """Forget the caller: nothing will be handed over any more."""

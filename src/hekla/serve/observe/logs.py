@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line, or text for a person at a terminal."""
 
+import json
 import logging
 import sys
 import time
@@ -25,7 +26,10 @@ class JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in record.__dict__.items() if key not in _OWN}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except orjson.JSONEncodeError:  # half a surrogate pair in a file's name, a number beyond 64 bits
+            return json.dumps(line, default=str)
 
 
 def configure_logs(level: str, form: Literal["json", "text"]) -> None:

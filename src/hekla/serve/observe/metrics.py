@@ -43,7 +43,7 @@ class _ModelCollector(Collector):
 
 def _counters(models: list[ServedModel]) -> Iterator[Metric]:
     plain: list[tuple[str, str, Callable[[ServedModel], float]]] = [
-        ("hekla_requests", "Requests answered with tensors.", lambda m: m.statistics.success.count),
+        ("hekla_requests", "Requests answered with tensors.", lambda m: m.statistics.total_s.count),
         ("hekla_requests_cancelled", "Requests whose client went away.", lambda m: m.statistics.cancelled),
         ("hekla_rows", "Batch rows computed for answered requests.", lambda m: m.statistics.rows),
         ("hekla_executions", "Engine calls.", lambda m: m.statistics.executions),

@@ -29,23 +29,21 @@ class ModelStatistics:
     """Counters of one model version since it was loaded. Written on the event loop only.
 
     Units: seconds. A request's total = its queue time + its compute time + what the door and the stages took.
+    What both pages show is counted once: how many requests succeeded is the count of `total_s`, and so on.
     """
 
     rows: int = 0  # requests weighted by their batch rows: Triton's inference_count
     executions: int = 0  # engine calls
     last_request_unix_ms: int = 0
-    success: Duration = field(default_factory=Duration)
     failure: Duration = field(default_factory=Duration)
     failures_by_reason: Counter[str] = field(default_factory=Counter)
     cancelled: int = 0
-    queue: Duration = field(default_factory=Duration)
     join: Duration = field(default_factory=Duration)
-    compute: Duration = field(default_factory=Duration)
     split: Duration = field(default_factory=Duration)
     by_batch: dict[int, Duration] = field(default_factory=dict)  # rows of the batch -> engine time
-    total_s: Histogram = field(default_factory=_latency)
-    queue_s: Histogram = field(default_factory=_latency)
-    compute_s: Histogram = field(default_factory=_latency)
+    total_s: Histogram = field(default_factory=_latency)  # of requests answered with tensors
+    queue_s: Histogram = field(default_factory=_latency)  # of requests an engine answered or failed
+    compute_s: Histogram = field(default_factory=_latency)  # of the same requests: each one's whole engine call
     batch_rows: Histogram = field(default_factory=lambda: Histogram(BATCH_BOUNDS))
     stages: dict[str, Histogram] = field(default_factory=dict)  # load, preprocess, postprocess, graph steps
     bytes_copied: Counter[str] = field(default_factory=Counter)  # by reason: join, pad, contiguous, ...
@@ -55,7 +53,6 @@ class ModelStatistics:
     def executed(self, rows: int, seconds: float) -> None:
         """Count one engine call over a batch."""
         self.executions += 1
-        self.compute.add(seconds)
         self.batch_rows.observe(rows)
         by_batch = self.by_batch.get(rows)
         if by_batch is None:
@@ -65,8 +62,6 @@ class ModelStatistics:
     def succeeded(self, rows: int, total_s: float, now_unix_ms: int) -> None:
         """Count one request that was answered."""
         self.rows += rows
-        self.success.count += 1
-        self.success.seconds += total_s
         self.total_s.observe(total_s)
         self.last_request_unix_ms = now_unix_ms
 

@@ -4,19 +4,17 @@ The spans are made after the fact from the times the statistics need anyway, so 
 nothing and one that is pays when it is answered. OpenTelemetry (extra `otel`) exports them over OTLP.
 """
 
-import re
 import time
 from typing import TYPE_CHECKING
 
 from hekla.base.errors import ConfigError, HeklaError
 from hekla.serve.execution.job import Job
+from hekla.serve.observe.trace_parent import TraceParent, read_trace_parent
 from hekla.serve.request import InferResponse
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import SpanContext
-
-_TRACE_PARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 class Tracer:
@@ -26,8 +24,8 @@ class Tracer:
         self._provider = provider
         self._tracer = provider.get_tracer("hekla.serve")
 
-    def record(self, job: Job, answer: InferResponse | HeklaError, total_s: float) -> None:
-        """Export the spans of a request that was just answered."""
+    def record(self, job: Job, answer: InferResponse | HeklaError, total_s: float) -> str:
+        """Export the spans of a request that was just answered; return its span as a `traceparent` header."""
         from opentelemetry import trace  # the extra `otel`
 
         request = job.request
@@ -48,13 +46,16 @@ class Tracer:
             start_time=nanoseconds(request.received_s),
             attributes={"hekla.model": request.model, "hekla.request_id": request.request_id or request.id},
         )
-        inner = trace.set_span_in_context(span)
-        for name, start_s, end_s in job.spans:
-            child = self._tracer.start_span(name, context=inner, start_time=nanoseconds(start_s))
-            child.end(nanoseconds(end_s))
-        if isinstance(answer, HeklaError):
-            span.set_status(trace.StatusCode.ERROR, str(answer))
-        span.end(nanoseconds(request.received_s + total_s))
+        if span.is_recording():  # the client may have said that this trace is not kept
+            inner = trace.set_span_in_context(span)
+            for name, start_s, end_s in job.spans or ():
+                child = self._tracer.start_span(name, context=inner, start_time=nanoseconds(start_s))
+                child.end(nanoseconds(end_s))
+            if isinstance(answer, HeklaError):
+                span.set_status(trace.StatusCode.ERROR, str(answer))
+            span.end(nanoseconds(request.received_s + total_s))
+        own = span.get_span_context()
+        return str(TraceParent(f"{own.trace_id:032x}", f"{own.span_id:016x}", own.trace_flags))
 
     def close(self) -> None:
         """Export what is left."""
@@ -65,10 +66,10 @@ def parse_trace_parent(header: str) -> "SpanContext | None":
     """Return the client's span as OpenTelemetry has it; None for no header, or one the standard says to ignore."""
     from opentelemetry import trace  # the extra `otel`
 
-    match = _TRACE_PARENT.fullmatch(header)
-    if match is None or int(match[1], 16) == 0 or int(match[2], 16) == 0:
+    span = read_trace_parent(header)
+    if span is None:
         return None
-    return trace.SpanContext(int(match[1], 16), int(match[2], 16), True, trace.TraceFlags(int(match[3], 16)))
+    return trace.SpanContext(int(span.trace_id, 16), int(span.span_id, 16), True, trace.TraceFlags(span.flags))
 
 
 def make_tracer(otlp_endpoint: str, service_version: str) -> Tracer:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
-from hekla.base.errors import HeklaError, InputError, NotFoundError, UnsupportedError
+from hekla.base.errors import HeklaError, InputError, NotFoundError
 from hekla.serve.grpc import health_pb2
 from hekla.serve.grpc import open_inference_pb2 as pb
 from hekla.serve.grpc.call import UnaryCall
@@ -16,6 +16,7 @@ from hekla.serve.grpc.codes import Code
 from hekla.serve.grpc.infer_plan import values_of
 from hekla.serve.grpc.message_reader import Message as MessageBytes
 from hekla.serve.grpc.method import Method
+from hekla.serve.oip.settings import LOGGING, TRACE, refuse_change, refuse_device_memory
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
 from hekla.serve.service import Service
 
@@ -23,15 +24,6 @@ _log = logging.getLogger(__name__)
 _Request = TypeVar("_Request", bound=Message)
 
 SERVICE = "inference.GRPCInferenceService"
-_TRACE = {"trace_level": "OFF", "trace_rate": "0", "trace_count": "-1", "log_frequency": "0"}
-_LOG: dict[str, bool | int | str] = {
-    "log_file": "",
-    "log_info": True,
-    "log_warning": True,
-    "log_error": True,
-    "log_verbose_level": 0,
-    "log_format": "default",
-}
 
 
 def methods_of(service: Service, regions: SharedMemoryRegions) -> dict[bytes, Method]:
@@ -144,21 +136,21 @@ class _Admin:
         return pb.SystemSharedMemoryUnregisterResponse()
 
     def cuda_register(self, request: pb.CudaSharedMemoryRegisterRequest) -> Message:
-        raise UnsupportedError("CUDA shared memory", cure="register system shared memory")
+        raise refuse_device_memory()
 
     def trace_setting(self, request: pb.TraceSettingRequest) -> Message:
         if request.settings:
-            raise UnsupportedError("changing trace settings over the wire", cure="set them in the configuration")
+            raise refuse_change("trace")
         response = pb.TraceSettingResponse()
-        for name, value in _TRACE.items():
+        for name, value in TRACE.items():
             response.settings[name].value.append(value)
         return response
 
     def log_settings(self, request: pb.LogSettingsRequest) -> Message:
         if request.settings:
-            raise UnsupportedError("changing log settings over the wire", cure="set them in the configuration")
+            raise refuse_change("log")
         response = pb.LogSettingsResponse()
-        for name, value in _LOG.items():
+        for name, value in LOGGING.items():
             if isinstance(value, bool):
                 response.settings[name].bool_param = value
             elif isinstance(value, int):

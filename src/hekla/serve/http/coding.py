@@ -36,6 +36,8 @@ def decode_body(body: memoryview, coding: bytes, limit_bytes: int) -> memoryview
         raise TooLargeError("request body, unpacked", limit=f"{limit_bytes} bytes", got="more")
     if not unpacker.eof:
         raise InputError(f"the {name.decode()} data end too early", where="request body")
+    if unpacker.unused_data:
+        raise InputError(f"{len(unpacker.unused_data)} bytes follow the {name.decode()} data", where="request body")
     return memoryview(text)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hekla.base.errors import CancelledError
+
 Buffer = bytes | bytearray | memoryview
 
 JSON = b"application/json"
@@ -29,7 +31,7 @@ class Sink(Protocol):
 
 
 class Exchange:
-    """One request and the way to answer it, exactly once. Views of `body` are valid until then.
+    """One request and the way to answer it, exactly once. Views of `body` are valid until then; codings are undone.
 
     `headers` has lower-case names; of a header sent twice the last one stands. `path` is percent-decoded per segment
     by the router, here it is as sent.
@@ -60,25 +62,19 @@ class Exchange:
             self.on_disconnect = None
             self._sink.answer(self, response)
 
-    def run(self, work: Coroutine[Any, Any, Response]) -> None:
-        """Answer with what a coroutine returns; it is cancelled if the client goes away."""
+    def run(self, work: Coroutine[Any, Any, Response]) -> asyncio.Task[Response]:
+        """Answer with what a coroutine returns. It goes on if the client goes away; the caller keeps the task."""
         task = asyncio.get_running_loop().create_task(work)
 
-        def cancel() -> None:
-            task.cancel()
-
-        self.on_disconnect = cancel
-
         def ended(task: asyncio.Task[Response]) -> None:
-            if task.cancelled():
-                return
-            failure = task.exception()
+            failure = CancelledError("the server stopped it") if task.cancelled() else task.exception()
             if failure is None:
                 self.respond(task.result())
             else:
                 self._sink.abort(self, failure)
 
         task.add_done_callback(ended)
+        return task
 
 
 # A route: answers the exchange now or later. `parameters` are the values of the path's {placeholders}.

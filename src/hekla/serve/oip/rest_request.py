@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from hekla.base.errors import InputError, TooLargeError, UnsupportedError, nearest_name
+from hekla.base.errors import InputError, TooLargeError, UnsupportedError, nearest_name, quoted
 from hekla.protocols.tensor import Array
 from hekla.serve.oip.parameters import apply_parameters
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
@@ -23,6 +23,7 @@ _REQUEST_KEYS = frozenset({"id", "parameters", "inputs", "outputs"})
 _INPUT_KEYS = frozenset({"name", "shape", "datatype", "parameters", "data"})
 _OUTPUT_KEYS = frozenset({"name", "parameters"})
 _MAX_TENSORS = 1024
+_LONGEST_NAME = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Wanted:
 
 
 _PLAIN = Wanted()
+_NOTHING: dict[str, Any] = {}  # read only: the parameters of what has none
 
 
 def decode_infer(
@@ -73,12 +75,12 @@ def decode_infer(
         if not isinstance(identity, str):
             raise InputError("must be a string", where="$.id")
         request.id = identity
-    parameters = document.get("parameters")
+    parameters = _parameters(document, "$")
     wanted = _PLAIN
     if parameters:
-        apply_parameters(request, _parameters(parameters, "$.parameters"))
+        apply_parameters(request, parameters)
     if parameters or "outputs" in document:
-        wanted, request.outputs = _outputs(document)
+        wanted, request.outputs = _outputs(document, parameters)
     return request, wanted
 
 
@@ -116,9 +118,8 @@ def _inputs(
         shape = item.get("shape")
         if not isinstance(shape, list):
             raise InputError("must be a list of integers", where=f"{where}.shape")
-        parameters = item.get("parameters")
+        parameters = _parameters(item, where)
         if parameters:
-            parameters = _parameters(parameters, f"{where}.parameters")
             size = parameters.get("binary_data_size")
             if size is not None:
                 chunk = _binary_chunk(raw, position, size, f"{where}.parameters.binary_data_size")
@@ -143,7 +144,7 @@ def _inputs(
 
 def _binary_chunk(raw: memoryview | None, position: int, size: object, where: str) -> memoryview:
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise InputError(f"must be a whole number of 0 or more, got {size!r}", where=where)
+        raise InputError(f"must be a whole number of 0 or more, got {quoted(size)}", where=where)
     if raw is None:
         raise InputError("there is no binary data", where=where, cure="set the header Inference-Header-Content-Length")
     if position + size > len(raw):
@@ -151,8 +152,7 @@ def _binary_chunk(raw: memoryview | None, position: int, size: object, where: st
     return raw[position : position + size]
 
 
-def _outputs(document: dict[str, Any]) -> tuple[Wanted, tuple[str, ...]]:
-    parameters = document.get("parameters") or {}
+def _outputs(document: dict[str, Any], parameters: dict[str, Any]) -> tuple[Wanted, tuple[str, ...]]:
     all_binary = parameters.get("binary_data_output", False)
     if not isinstance(all_binary, bool):
         raise InputError("must be true or false", where="$.parameters.binary_data_output")
@@ -174,10 +174,9 @@ def _outputs(document: dict[str, Any]) -> tuple[Wanted, tuple[str, ...]]:
         _known_keys(item, _OUTPUT_KEYS, where)
         name = _text(item, "name", where)
         names.append(name)
-        given = item.get("parameters")
+        given = _parameters(item, where)
         if not given:
             continue
-        given = _parameters(given, f"{where}.parameters")
         if given.get("classification"):
             raise UnsupportedError(
                 "the classification extension is not supported",
@@ -206,24 +205,29 @@ def shared_memory_target(parameters: dict[str, Any], where: str) -> SharedMemory
     for key in ("shared_memory_byte_size", "shared_memory_offset"):
         value = parameters.get(key, 0)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise InputError(f"must be a whole number of 0 or more, got {value!r}", where=f"{where}.{key}")
+            raise InputError(f"must be a whole number of 0 or more, got {quoted(value)}", where=f"{where}.{key}")
         numbers.append(value)
     return SharedMemoryTarget(region, numbers[0], numbers[1])
 
 
-def _parameters(value: object, where: str) -> dict[str, Any]:
+def _parameters(item: dict[str, Any], where: str) -> dict[str, Any]:
+    value = item.get("parameters")
+    if value is None:
+        return _NOTHING
     if not isinstance(value, dict):
-        raise InputError("must be an object", where=where)
+        raise InputError("must be an object", where=f"{where}.parameters")
     for name, parameter in value.items():
         if not isinstance(parameter, bool | int | float | str):
-            raise InputError("must be a string, a number or a boolean", where=f"{where}.{name}")
+            raise InputError(
+                "must be a string, a number or a boolean", where=f"{where}.parameters.{name[:_LONGEST_NAME]}"
+            )
     return value
 
 
 def _known_keys(item: dict[str, Any], known: frozenset[str], where: str) -> None:
     if not known.issuperset(item):
         unknown = next(key for key in item if key not in known)
-        raise InputError(f"unknown key {unknown!r}", where=where, cure=nearest_name(unknown, known))
+        raise InputError(f"unknown key {quoted(unknown)}", where=where, cure=nearest_name(unknown, known))
 
 
 def _no_data(item: dict[str, Any], where: str) -> None:
@@ -235,4 +239,6 @@ def _text(item: dict[str, Any], key: str, where: str) -> str:
     value = item.get(key)
     if not isinstance(value, str):
         raise InputError("must be a string", where=f"{where}.{key}")
+    if len(value) > _LONGEST_NAME:
+        raise TooLargeError(f"{where}.{key}", limit=f"{_LONGEST_NAME} characters", got=f"{len(value)} characters")
     return value

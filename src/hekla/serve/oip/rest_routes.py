@@ -1,16 +1,18 @@
 """The Open Inference Protocol v2 over REST, with Triton's extensions: routes on a `Service`."""
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import orjson
 
-from hekla.base.errors import InputError, UnsupportedError
+from hekla.base.errors import InputError
 from hekla.serve.http.message import Exchange, Response
 from hekla.serve.http.router import Router
 from hekla.serve.oip.rest_infer import InferRoute
 from hekla.serve.oip.rest_request import read_json
+from hekla.serve.oip.settings import LOGGING, TRACE, refuse_change, refuse_device_memory
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
 from hekla.serve.service import Service
 
@@ -23,6 +25,7 @@ class RestRoutes:
 
     def __init__(self, service: Service, regions: SharedMemoryRegions) -> None:
         self._service, self._regions = service, regions
+        self._tasks: set[asyncio.Task[Response]] = set()  # the loop itself holds tasks only weakly
 
     def add_to(self, router: Router) -> None:
         """Add every route."""
@@ -40,11 +43,10 @@ class RestRoutes:
         router.add("POST", "/v2/repository/index", self._index)
         router.add("POST", "/v2/repository/models/{model}/load", self._load)
         router.add("POST", "/v2/repository/models/{model}/unload", self._unload)
-        for setting in ("trace/setting", "logging"):
-            router.add("GET", f"/v2/{setting}", lambda exchange, _: exchange.respond(_json({})))
-            router.add("POST", f"/v2/{setting}", self._no_settings)
-        router.add("GET", f"{_MODEL}/trace/setting", lambda exchange, _: exchange.respond(_json({})))
-        router.add("POST", f"{_MODEL}/trace/setting", self._no_settings)
+        trace = {**TRACE, "trace_level": [TRACE["trace_level"]]}
+        for path in ("/v2/trace/setting", f"{_MODEL}/trace/setting"):
+            _add_settings(router, path, "trace", trace)
+        _add_settings(router, "/v2/logging", "log", LOGGING)
         self._add_shared_memory(router)
 
     def _add_shared_memory(self, router: Router) -> None:
@@ -86,22 +88,24 @@ class RestRoutes:
         exchange.respond(_json(self._service.repository_index(ready_only)))
 
     def _load(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
-        overrides = _body(exchange).get("parameters") or {}
-        if not isinstance(overrides, dict):
-            raise InputError("must be an object", where="$.parameters")
-        exchange.run(self._then_empty(self._service.load_model(parameters[0], overrides)))
+        self._run(exchange, self._service.load_model(parameters[0], _parameters(exchange)))
 
     def _unload(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
-        given = _body(exchange).get("parameters") or {}
-        dependents = isinstance(given, dict) and given.get("unload_dependents", False)
+        dependents = _parameters(exchange).get("unload_dependents", False)
         if not isinstance(dependents, bool):
             raise InputError("must be true or false", where="$.parameters.unload_dependents")
-        exchange.run(self._then_empty(self._service.unload_model(parameters[0], dependents)))
+        self._run(exchange, self._service.unload_model(parameters[0], dependents))
 
-    @staticmethod
-    async def _then_empty(work: Coroutine[Any, Any, None]) -> Response:
-        await work
-        return _EMPTY
+    def _run(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
+        """Answer when the work is done. Half of it would leave a model in neither state: it is never broken off."""
+
+        async def then_empty() -> Response:
+            await work
+            return _EMPTY
+
+        task = exchange.run(then_empty())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # Shared memory
 
@@ -127,18 +131,33 @@ class RestRoutes:
         exchange.respond(_EMPTY)
 
     def _no_cuda(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
-        raise UnsupportedError(
-            "device memory cannot be shared with this server", where="cudasharedmemory", cure="use system shared memory"
-        )
-
-    def _no_settings(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
-        if _body(exchange):
-            raise UnsupportedError("settings are given when the server is started", cure="see hekla serve --help")
-        exchange.respond(_json({}))
+        raise refuse_device_memory()
 
 
 def _body(exchange: Exchange) -> dict[str, Any]:
     return read_json(exchange.body) if len(exchange.body) else {}
+
+
+def _parameters(exchange: Exchange) -> dict[str, Any]:
+    parameters = _body(exchange).get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise InputError("must be an object", where="$.parameters")
+    return parameters
+
+
+def _add_settings(router: Router, path: str, what: str, settings: Mapping[str, object]) -> None:
+    def show(exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        exchange.respond(_json(settings))
+
+    def change(exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        if _body(exchange):
+            raise refuse_change(what)
+        exchange.respond(_json(settings))
+
+    router.add("GET", path, show)
+    router.add("POST", path, change)
 
 
 def _json(document: object, status: int = 200) -> Response:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hekla.base.dtypes import DType
-from hekla.base.errors import DtypeError, EngineError, InputError, ShapeError
+from hekla.base.errors import DtypeError, EngineError, InputError, ShapeError, quoted
 from hekla.protocols.tensor import Array
 
 Buffer = bytes | bytearray | memoryview
@@ -41,6 +41,8 @@ def check_shape(where: str, shape: Sequence[int]) -> int:
     Errors: ShapeError for an extent that is not a non-negative integer, more than 64 axes, or a product
     no memory could hold; extents of 0 do not hide the others.
     """
+    if len(shape) > MAX_RANK:
+        raise ShapeError(f"{where}.shape", expected=f"at most {MAX_RANK} axes", got=f"{len(shape)} axes")
     count = 1
     nonzero = 1
     for extent in shape:
@@ -50,8 +52,6 @@ def check_shape(where: str, shape: Sequence[int]) -> int:
         nonzero *= extent or 1
     if nonzero >= _MAX_ELEMENTS:
         raise ShapeError(f"{where}.shape", expected=f"fewer than {_MAX_ELEMENTS} elements", got=tuple(shape))
-    if len(shape) > MAX_RANK:
-        raise ShapeError(f"{where}.shape", expected=f"at most {MAX_RANK} axes", got=f"{len(shape)} axes")
     return count
 
 
@@ -61,7 +61,7 @@ def dtype_named(where: str, name: str) -> DType:
         return DType(name)
     except ValueError:
         known = ", ".join(dtype.value for dtype in DType)
-        raise DtypeError(f"{where}.datatype", expected=f"one of {known}", got=repr(name)) from None
+        raise DtypeError(f"{where}.datatype", expected=f"one of {known}", got=quoted(name)) from None
 
 
 class RawLayout:

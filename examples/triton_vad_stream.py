@@ -29,7 +29,7 @@ with tritonclient.grpc.InferenceServerClient(ADDRESS) as client:
         client.async_stream_infer(
             "vad", [audio], sequence_id=1, sequence_start=at == 0, sequence_end=at == len(windows) - 1
         )
-        # As a live stream would: the next window comes after this answer. A server refuses more than it can answer in time.
+        # As in a live stream the next window waits for this answer: a server refuses what it could not answer in time.
         result, error = answers.get(timeout=30)
         if error is not None:
             raise error

@@ -27,7 +27,8 @@ from pathlib import Path
 from tests.running_server import RunningServer, running_server
 
 _FENCE = re.compile(r"^( *)(`{3,})([^`\n]*)\n(.*?)^\1\2 *$", re.MULTILINE | re.DOTALL)
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+\.\d+(?![\w.])|(?<![\w.])\d+(?= ms\b)")
+# A wildcard or a number that is compared; digits that touch a wildcard are text.
+_TOKEN = re.compile(r"(?<![\w.])[-+]?\d+\.\d+(?![\w.])|(?<![\w.])\d+(?= ms\b)|\.\.\.")
 _ROLES = ("run", "fails", "serve", "output", "file")
 _HTTP, _GRPC = "127.0.0.1:8000", "127.0.0.1:8001"
 _TIMEOUT_S = 60.0
@@ -145,25 +146,24 @@ def _tidy(text: str) -> str:
 
 
 def _pattern(wanted: str) -> str:
-    parts = []
+    lines = []
     for line in wanted.splitlines():
         if line == "...":
-            parts.append(r"(?:[^\n]*\n)*?")
+            lines.append(r"(?:[^\n]*\n)*?")
             continue
-        pieces = []
-        for piece in line.split("..."):
-            texts = [re.escape(text) for text in _NUMBER.split(piece)]
-            pieces.append(r"([-+]?\d+(?:\.\d+)?)".join(texts))
-        parts.append(r"[^\n]*?".join(pieces) + r"\n")
-    return "".join(parts)
+        pattern, start = "", 0
+        for token in _TOKEN.finditer(line):
+            pattern += re.escape(line[start : token.start()])
+            pattern += r"[^\n]*?" if token[0] == "..." else r"([-+]?\d+(?:\.\d+)?)"
+            start = token.end()
+        lines.append(pattern + re.escape(line[start:]) + r"\n")
+    return "".join(lines)
 
 
 def _numbers(wanted: str) -> list[tuple[str, bool]]:
     """Return each number of the expected output and whether it is a time, which may be anything."""
-    found = []
-    for piece in re.split(r"\.\.\.", wanted):
-        found += [(number[0], piece.startswith(" ms", number.end())) for number in _NUMBER.finditer(piece)]
-    return found
+    tokens = (token for token in _TOKEN.finditer(wanted) if token[0] != "...")
+    return [(token[0], wanted.startswith(" ms", token.end())) for token in tokens]
 
 
 def _agree(wanted: tuple[str, bool], got: str) -> bool:

@@ -58,6 +58,7 @@ def test_a_block_marked_wrongly_is_refused(tmp_path: Path, markdown: str, messag
         ("a\n...\nd", "a\nb\nc\nd"),
         ("a\n...\nd", "a\nd"),
         ("score 0.999 in 12 ms", "score 0.998 in 3.5 ms"),
+        ("0.5... s, ...0.5, 1.5 ...", "0.54 s, 10.5, 1.5 2"),
         ("1.000 x 2.0 ...", "0.999 x 2.0 +3.0"),
         ("127.0.0.1 (v1.2.3)", "127.0.0.1 (v1.2.3)"),
     ],

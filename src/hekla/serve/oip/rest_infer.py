@@ -2,7 +2,7 @@
 
 from hekla.base.errors import HeklaError, InputError
 from hekla.serve.http.coding import encode_body
-from hekla.serve.http.message import Exchange, Response
+from hekla.serve.http.message import Exchange
 from hekla.serve.http.router import Router
 from hekla.serve.oip.rest_plan import Plan, RestPlans
 from hekla.serve.oip.rest_request import Wanted, decode_infer
@@ -32,14 +32,13 @@ class InferRoute:
             json_bytes = int(length)
         plans = self._plans.get(parameters)
         read = plans.read(body, json_bytes) if plans is not None else None
-        plan: Plan | None
+        plan: Plan | None = None
         if read is not None:
             request, plan = read
             wanted = plan.wanted
         else:
             version = parameters[1] if len(parameters) > 1 else ""
             request, wanted = decode_infer(parameters[0], version, body, json_bytes, self._regions)
-            plan = self._learn(parameters, body, json_bytes, request, wanted)
         request.received_s = exchange.received_s
         trace_parent = headers.get(b"traceparent")
         if trace_parent is not None:
@@ -49,6 +48,8 @@ class InferRoute:
             request.request_id = request_id.decode("latin-1")
 
         def done(answer: InferResponse | HeklaError) -> None:
+            if plan is None and isinstance(answer, InferResponse):  # of a model there is: strangers' names are not kept
+                self._learn(parameters, body, json_bytes, request, wanted)
             self._answer(exchange, wanted, plan, answer)
 
         exchange.on_disconnect = self._service.infer(request, done).cancel
@@ -59,17 +60,17 @@ class InferRoute:
         if isinstance(answer, HeklaError):
             self._router.fail(exchange, answer)
             return
-        response: Response | None = None
-        if plan is not None:
-            response = encode_like_last(answer, plan)
-        if response is None:
-            try:
+        try:
+            response = encode_like_last(answer, plan) if plan is not None else None
+            if response is None:
                 response = encode_infer(answer, wanted, self._regions)
-            except HeklaError as error:
-                self._router.fail(exchange, error)
-                return
-        accepted = exchange.headers.get(b"accept-encoding")
-        exchange.respond(response if accepted is None else encode_body(response, accepted))
+            accepted = exchange.headers.get(b"accept-encoding")
+            if accepted is not None:
+                response = encode_body(response, accepted)
+        except Exception as error:  # noqa: BLE001  # the request boundary
+            self._router.abort(exchange, error)
+            return
+        exchange.respond(response)
 
     def _learn(
         self,
@@ -78,10 +79,10 @@ class InferRoute:
         json_bytes: int | None,
         request: InferRequest,
         wanted: Wanted,
-    ) -> Plan | None:
+    ) -> None:
         plans = self._plans.get(parameters)
         if plans is None:
             if len(self._plans) >= _REMEMBERED:
                 self._plans.clear()
             plans = self._plans[parameters] = RestPlans()
-        return plans.learn(body, json_bytes, request, wanted)
+        plans.learn(body, json_bytes, request, wanted)

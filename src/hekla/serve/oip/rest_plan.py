@@ -13,7 +13,7 @@ Anything else (another shape, two tensors in JSON, texts, shared memory) is read
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,11 @@ from hekla.serve.oip.rest_request import Wanted
 from hekla.serve.request import InferRequest, Signature
 
 _KEPT = 64  # plans of one model
+_KEPT_BYTES = 8192  # around the numbers of one plan
 _CREDIT = 16  # plans that may be learned without one being used: requests that all differ (by an id) have none
 _RETRY_EVERY = 64  # requests read in full after that, until one is learned again
 _DATA = re.compile(rb'"data"\s*:\s*(?=\[)')
+_INPUTS = re.compile(rb'"inputs"\s*:')
 _NUMBERS = re.compile(rb"[\[\]0-9eE+\-., \t\r\n]*")
 _WHOLE = b"[]0123456789-, \t\r\n"
 _ANY_NUMBER = _WHOLE + b"+.eE"
@@ -75,7 +77,8 @@ class Plan:
     def __init__(
         self, request: InferRequest, wanted: Wanted, tensors: Sequence[_Tensor], prefix: bytes, suffix: bytes
     ) -> None:
-        self.request, self.wanted, self.tensors = request, wanted, tuple(tensors)
+        # Less its tensors, which would keep the body they are views of.
+        self.request, self.wanted, self.tensors = replace(request, inputs={}), wanted, tuple(tensors)
         self.prefix, self.suffix = prefix, suffix
         self.binary_bytes = max((tensor.stop for tensor in tensors), default=0)
         self.signature = Signature()
@@ -149,8 +152,12 @@ class RestPlans:
         region = _NUMBERS.match(text, start)
         assert region is not None
         stop = start + len(region[0].rstrip(b", \t\r\n"))
-        plan = Plan(request, wanted, (tensor,), text[:start], text[stop:])
-        if _read_numbers(plan, body) is None:
+        prefix, suffix = text[:start], text[stop:]
+        if not _is_unmistakable(prefix, suffix):
+            return None
+        plan = Plan(request, wanted, (tensor,), prefix, suffix)
+        read = _read_numbers(plan, body)
+        if read is None or not np.array_equal(read[name], array):
             return None
         self._json.insert(0, plan)
         del self._json[4:]  # more kinds than this in turn would cost more to look through than they save
@@ -165,10 +172,13 @@ class RestPlans:
             array = np.frombuffer(body[json_bytes + tensor.start : json_bytes + tensor.stop], tensor.dtype.numpy)
             if not array.flags.aligned:
                 return None  # it is copied, and the copy counted, where it is read in full
+            array.flags.writeable = False
             inputs[tensor.name] = array.reshape(tensor.shape)
         return plan.fill(inputs), plan
 
     def _learn_binary(self, body: memoryview, json_bytes: int, request: InferRequest, wanted: Wanted) -> Plan | None:
+        if json_bytes > _KEPT_BYTES:
+            return None
         tensors: list[_Tensor] = []
         position = 0
         for name, array in request.inputs.items():
@@ -183,6 +193,16 @@ class RestPlans:
             self._binary.clear()
         plan = self._binary[bytes(body[:json_bytes])] = Plan(request, wanted, tensors, b"", b"")
         return plan
+
+
+def _is_unmistakable(prefix: bytes, suffix: bytes) -> bool:
+    """Is the one `"data": [` of a request sure to be its one tensor, whatever numbers stand there?
+
+    Without escapes every key is spelled as it is, and no text can look like one. With one list of inputs no second one
+    (the last of equal keys counts) can hide it.
+    """
+    around = prefix + suffix
+    return len(around) <= _KEPT_BYTES and b"\\" not in around and len(_INPUTS.findall(around)) == 1
 
 
 def _read_numbers(plan: Plan, body: memoryview) -> dict[str, Array] | None:

@@ -22,7 +22,8 @@ _BINARY = b"application/octet-stream"
 def encode_infer(answer: InferResponse, wanted: Wanted, regions: SharedMemoryRegions) -> Response:
     """Return the response to a request. Binary outputs are sent from the arrays themselves.
 
-    Errors: EngineError for an output JSON cannot carry; NotFoundError, InputError for shared memory that can't take it.
+    Errors: EngineError for an output JSON cannot carry (NaN, bytes that are no text); NotFoundError, InputError for
+    shared memory that can't take it.
     """
     outputs: list[dict[str, Any]] = []
     raw: list[Buffer] = []
@@ -46,6 +47,9 @@ def encode_infer(answer: InferResponse, wanted: Wanted, regions: SharedMemoryReg
         whole["parameters"] = answer.parameters
     whole["outputs"] = outputs
     text = orjson.dumps(whole, option=orjson.OPT_SERIALIZE_NUMPY)
+    if b"null" in text:
+        for document in outputs:
+            _check_finite(document["name"], document.get("data"))
     if not raw:
         return Response(200, (text,))
     length = b"%d" % len(text)
@@ -73,6 +77,8 @@ def encode_like_last(answer: InferResponse, plan: Plan) -> Response | None:
         return Response(200, (last.header, data.data.cast("B")), _BINARY, last.http_headers)
     flat = array.reshape(-1)
     numbers = orjson.dumps(flat if flat.flags.c_contiguous else flat.copy(), option=orjson.OPT_SERIALIZE_NUMPY)
+    if b"null" in numbers:
+        _check_finite(name, array)
     return Response(200, (last.prefix, numbers, b"}]}"))
 
 
@@ -123,6 +129,14 @@ def _json_data(name: str, dtype: DType, array: Array) -> Any:
     if dtype is DType.BF16:
         return flat.astype("float32")
     return flat if flat.flags.c_contiguous and flat.dtype.isnative else flat.copy()
+
+
+def _check_finite(name: str, data: object) -> None:
+    """JSON has no NaN and no infinity; orjson writes null for them, which would not be what the model said."""
+    if isinstance(data, np.ndarray) and not np.isfinite(data).all():
+        raise EngineError(
+            "holds NaN or infinity, which JSON cannot carry", where=f"output {name!r}", cure="ask for it as binary_data"
+        )
 
 
 def _write_shared(array: Array, target: SharedMemoryTarget, regions: SharedMemoryRegions) -> dict[str, Any]:

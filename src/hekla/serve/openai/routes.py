@@ -50,8 +50,8 @@ class OpenAIRoutes:
                 if isinstance(answer, HeklaError):
                     raise answer
                 response = encode_embeddings(asked, answer)
-            except HeklaError as error:
-                self._router.fail(exchange, error)
+            except Exception as error:  # noqa: BLE001  # the request boundary
+                self._router.abort(exchange, error)
                 return
             exchange.respond(encode_body(response, exchange.headers.get(b"accept-encoding", b"")))
 

@@ -3,6 +3,7 @@
 _SLOWER, _FASTER = 0.2, 0.5  # weight of the newest call: what slows a call down is mostly not its size
 _WORSE = 1.1  # a larger batch must cost this much more per row to be called harmful: less is noise
 _TRY_EVERY = 64  # decisions between two tries of a size that would not be chosen: machines change
+_TRY_FIRST = 8  # and between the first ones, while little is known
 
 
 class LatencyModel:
@@ -13,7 +14,7 @@ class LatencyModel:
 
     def __init__(self) -> None:
         self._per_row_s: dict[int, float] = {}  # size class (2**class rows) -> seconds per row
-        self._decisions = 0
+        self._decisions = self._tries = 0
 
     def observe(self, rows: int, seconds: float) -> None:
         """Learn from one call."""
@@ -49,9 +50,11 @@ class LatencyModel:
         if size == 0:
             return available
         self._decisions += 1
-        best = self._best_class(size)
-        if self._decisions % _TRY_EVERY == 0:
-            best = self._decisions // _TRY_EVERY % (size + 1)
+        if self._decisions % (_TRY_FIRST if self._decisions < _TRY_EVERY else _TRY_EVERY) == 0:
+            best = self._tries % (size + 1)
+            self._tries += 1
+        else:
+            best = self._best_class(size)
         return available if best == size else min(available, 1 << best)
 
     def pays_to_wait(self, rows: int) -> bool:

@@ -36,6 +36,7 @@ class Graph:
     ) -> None:
         self._config, self._stages, self._submit = config, stages, submit
         self._inputs, self._outputs = tuple(inputs), tuple(outputs)
+        self._named = {spec.name: spec for spec in self._inputs}
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -66,7 +67,7 @@ class Graph:
                 self._idle.set()
             on_end(result)
 
-        _Run(self._config, frozenset(spec.name for spec in self._inputs), values, job, self._start_step, end).advance()
+        _Run(self._config, self._named, values, job, self._start_step, end).advance()
 
     async def drain(self) -> None:
         """Wait until no request is in any step."""
@@ -95,14 +96,14 @@ class _Run:
     def __init__(
         self,
         config: GraphConfig,
-        declared: frozenset[str],
+        declared: Mapping[str, TensorSpec],
         inputs: Values,
         job: Job,
         start_step: Callable[[StepConfig, Values, Job, OnEnd], Callable[[], None]],
         on_end: OnEnd,
     ) -> None:
         self._config, self._job, self._start_step, self._on_end = config, job, start_step, on_end
-        self._declared = declared  # names of the graph's inputs; the request may leave optional ones out
+        self._declared = declared  # the graph's inputs; the request may leave optional ones out
         self._known: dict[str, Any] = dict(inputs)  # "input" or "step.output" -> value
         self._todo = list(config.steps)
         self._done: set[str] = set()
@@ -130,12 +131,15 @@ class _Run:
     def _is_input(self, source: str) -> bool:
         return "." not in source or source in self._declared  # a graph's input may hold a dot itself
 
+    def _is_left_out(self, source: str) -> bool:
+        return source in self._declared and self._declared[source].optional and source not in self._known
+
     def _begin(self, step: StepConfig) -> None:
         try:
             values = {
                 name: self._value(source)
                 for name, source in step.inputs.items()
-                if name == step.for_each or source in self._known or source not in self._declared
+                if name == step.for_each or not self._is_left_out(source)
             }
             if step.for_each is None:
                 self._call(step, values, lambda result: self._ended(step, result))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 import uvloop
 
 from hekla.base.errors import ConfigError, HeklaError
@@ -28,6 +29,8 @@ from hekla.serve.oip.rest_response import tell_error
 from hekla.serve.oip.rest_routes import RestRoutes
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
 from hekla.serve.openai.routes import OpenAIRoutes
+from hekla.serve.openapi.document import PATH as OPENAPI_PATH
+from hekla.serve.openapi.document import openapi_document
 from hekla.serve.served_model import OnAnswered
 
 _BACKLOG = 4096
@@ -136,6 +139,8 @@ class _Server:
         router.add(
             "GET", "/metrics", lambda exchange, _: exchange.respond(Response(200, (metrics.page(),), CONTENT_TYPE))
         )
+        description = Response(200, (orjson.dumps(openapi_document(self._config.version)),))
+        router.add("GET", OPENAPI_PATH, lambda exchange, _: exchange.respond(description))
         for path, page in self._pages.items():
             router.add("GET", path, _serve_page(page))
         return router

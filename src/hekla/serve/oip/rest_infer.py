@@ -35,6 +35,8 @@ class InferRoute:
         line = self._lines.get(plan)
         if line is not None and line.takes(exchange, payload):
             return
+        if line is None or not line.express.is_current:
+            self._open_line(plan, parameters)
         request = plan.read(payload)
         if request is None:
             self._read_in_full(exchange, parameters, json_bytes)
@@ -109,10 +111,15 @@ class InferRoute:
             if len(self._plans) >= _REMEMBERED:
                 self._plans.clear()
             plans = self._plans[parameters] = RestPlans()
-        plan = plans.learn(body, json_bytes, request, wanted)
-        if plan is None or request.priority or request.timeout_us or request.sequence is not None:
+        plans.learn(body, json_bytes, request, wanted)
+
+    def _open_line(self, plan: Plan, parameters: tuple[str, ...]) -> None:
+        """Let the requests of a plan take the short way through its model, if it has one."""
+        like = plan.request
+        self._lines.pop(plan, None)
+        if like.priority or like.timeout_us or like.sequence is not None or plan.last_answer is None:
             return
-        express = self._service.express(request.model, request.version)
+        express = self._service.express(like.model, like.version)
         if express is not None:
             if len(self._lines) >= _REMEMBERED:
                 self._lines.clear()

@@ -209,8 +209,9 @@ def test_a_door_that_raises_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptu
 def test_a_cancelled_request_is_counted_and_never_answered(tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     repository = tmp_path / "repository"
-    code = f"class Model:\n    def predict(self, inputs):\n        open({str(gate.path)!r}).close()\n"
-    write_python_model(repository, "m", f"{code}        return {{'y': inputs['x']}}\n", TABLES)
+    read = f"        with open({str(gate.path)!r}) as gate:\n            gate.read()\n"
+    code = f"class Model:\n    def predict(self, inputs):\n{read}        return {{'y': inputs['x']}}\n"
+    write_python_model(repository, "m", code, TABLES)
 
     async def story() -> None:
         async with running_host(repository) as host:

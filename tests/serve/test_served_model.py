@@ -168,8 +168,15 @@ def test_a_client_never_gets_from_a_stage_what_the_metadata_does_not_promise(
     asyncio.run(story())
 
 
-def test_refusals_do_not_count_as_speed(tmp_path: Path) -> None:
-    toml = '[queue]\ncapacity = 2\nmax_wait_ms = 0\n[pipeline]\npreprocess = "gated"\n'
+@pytest.mark.parametrize(
+    "toml",
+    [
+        '[queue]\ncapacity = 2\nmax_wait_ms = 0\n[pipeline]\npreprocess = "gated"\n',
+        '[queue]\nmax_wait_ms = 0\n[pipeline.preprocess]\nstage = "gated"\nqueue = 1\n',
+    ],
+    ids=["at the door", "at the stage"],
+)
+def test_refusals_do_not_count_as_speed(tmp_path: Path, toml: str) -> None:
     write_times(tmp_path, "m", 2, toml)
 
     async def story() -> None:

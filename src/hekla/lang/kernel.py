@@ -16,6 +16,7 @@ from hekla.lang.front.definition import Definition, mentions_parameters
 from hekla.lang.front.known import Known
 from hekla.lang.front.specialise import Match, Program, substitute
 from hekla.lang.interpreter.run import interpret
+from hekla.lang.ir.checks import add_checks
 from hekla.lang.ir.core import Function, Module
 from hekla.lang.ir.verify import verify_module
 from hekla.lang.llvm.cache import CodeCache
@@ -137,6 +138,9 @@ class Kernel:
         key = (kinds, tuple(sorted((n, getattr(v, "definition", v)) for n, v in named.items())))
         if key not in self._compiled:
             module, function = self.lower(*kinds, **named)
+            if self.options.checked:
+                add_checks(module)
+                verify_module(module)
             self._compiled[key] = Compiled(module, function, self.options)
         return self._compiled[key]
 

@@ -1,5 +1,6 @@
 """What each operation without memory means, in NumPy: scalars are NumPy scalars, vectors are arrays of lanes."""
 
+import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -44,8 +45,23 @@ _PREDICATES: Mapping[str, Callable[[Data, Data], Data]] = {
 }  # fmt: skip
 
 
+def _fits(function: Callable[[int, int], int]) -> Meaning:
+    def meaning(attrs: Attributes, kind: t.Type, args: list[Data]) -> Data:
+        limits = np.iinfo(args[0].dtype)
+        return np.bool_(limits.min <= function(int(args[0]), int(args[1])) <= limits.max)
+
+    return meaning
+
+
 def _compare(attrs: Attributes, kind: t.Type, args: list[Data]) -> Data:
     return typed(kind, _PREDICATES[attrs["predicate"][-2:]](args[0], args[1]))
+
+
+def _compare_integers(attrs: Attributes, kind: t.Type, args: list[Data]) -> Data:
+    a, b = (np.asarray(x) for x in args)
+    if attrs["predicate"][0] == "u" and a.dtype.kind == "i":
+        a, b = (x.view(f"u{x.dtype.itemsize}") for x in (a, b))
+    return _compare(attrs, kind, [a, b])
 
 
 def _min(a: Data, b: Data) -> Data:
@@ -166,13 +182,15 @@ def _record(attrs: Attributes, kind: t.Type, args: list[Data]) -> Data:
 MEANINGS: Mapping[str, Meaning] = {
     "arith.constant": lambda attrs, kind, args: typed(kind, attrs["value"]),
     "arith.addi": _binary(np.add), "arith.subi": _binary(np.subtract), "arith.muli": _binary(np.multiply),
+    "arith.addi_fits": _fits(operator.add), "arith.subi_fits": _fits(operator.sub),
+    "arith.muli_fits": _fits(operator.mul),
     "arith.addf": _binary(np.add), "arith.subf": _binary(np.subtract), "arith.mulf": _binary(np.multiply),
     "arith.divf": _binary(np.divide), "arith.negf": _binary(np.negative),
     "arith.andi": _binary(np.bitwise_and), "arith.ori": _binary(np.bitwise_or), "arith.xori": _binary(np.bitwise_xor),
     "arith.shli": _shift(np.left_shift), "arith.shrsi": _shift(np.right_shift), "arith.shrui": _shift(np.right_shift),
     "arith.floordivsi": _binary(np.floor_divide), "arith.floormodsi": _binary(np.remainder),
     "arith.divui": _binary(np.floor_divide), "arith.remui": _binary(np.remainder),
-    "arith.cmpi": _compare, "arith.cmpf": _compare, "arith.select": _binary(np.where),
+    "arith.cmpi": _compare_integers, "arith.cmpf": _compare, "arith.select": _binary(np.where),
     "arith.minf": _binary(_min), "arith.maxf": _binary(_max),
     "arith.minsi": _binary(_min), "arith.maxsi": _binary(_max),
     "arith.minui": _binary(_min), "arith.maxui": _binary(_max),

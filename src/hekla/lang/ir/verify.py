@@ -72,6 +72,11 @@ def _compare(op: Op) -> bool:
     return a == b and t.element_of(result) == t.bool_ and _lanes(a) == _lanes(result)
 
 
+def _fits(op: Op) -> bool:
+    a, b, result = _kinds(op)
+    return a == b and t.is_scalar(a, "int") and result == t.bool_
+
+
 def _select(op: Op) -> bool:
     mask, a, b, result = _kinds(op)
     return t.element_of(mask) == t.bool_ and a == b == result and _lanes(mask) in (0, _lanes(a))
@@ -168,6 +173,7 @@ RULES: Mapping[str, Rule] = {
     **{f"arith.{n}": _same(2, "int") for n in INTEGER},
     **{f"arith.{n}": _same(2, "int", "bool") for n in ("andi", "ori", "xori")},
     **{f"arith.{n}": _same(2, "float") for n in ("addf", "subf", "mulf", "divf", "minf", "maxf")},
+    **{f"arith.{n}_fits": _fits for n in ("addi", "subi", "muli")},
     "arith.negf": _same(1, "float"), "arith.cmpi": _compare, "arith.cmpf": _compare, "arith.select": _select,
     "arith.trunci": _convert("int", "int"), "arith.extsi": _convert("int", "int"),
     "arith.extui": _convert("int bool", "int"),

@@ -136,6 +136,19 @@ def _intrinsic(name: str, *extra: str) -> Handler:
     return handler
 
 
+def _fits(name: str) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        """Whether + - * of signed scalars gives the mathematical result."""
+        kind = register_type(op.operands[0].type)
+        pair = f"{{ {kind}, i1 }}"
+        full = f"llvm.s{name}.with.overflow.{kind}"
+        f.text.declare(full, pair, f"{kind}, {kind}")
+        both = f.make(f"call {pair} @{full}({f.typed(op.operands[0])}, {f.typed(op.operands[1])})")
+        f.set(op, f.make(f"xor i1 {f.make(f'extractvalue {pair} {both}, 1')}, true"))
+
+    return handler
+
+
 def _select(f: "FunctionText", op: Op) -> None:
     assert op.result is not None
     mask, a, b = op.operands
@@ -166,6 +179,7 @@ def _saturating(name: str) -> Handler:
 
 ARITHMETIC: dict[str, Handler] = {
     "arith.addi": _plain("add"), "arith.subi": _plain("sub"), "arith.muli": _plain("mul"),
+    "arith.addi_fits": _fits("add"), "arith.subi_fits": _fits("sub"), "arith.muli_fits": _fits("mul"),
     "arith.addf": _plain("fadd"), "arith.subf": _plain("fsub"), "arith.mulf": _plain("fmul"),
     "arith.divf": _plain("fdiv"), "arith.negf": _negate,
     "arith.andi": _plain("and"), "arith.ori": _plain("or"), "arith.xori": _plain("xor"),

@@ -148,12 +148,13 @@ class EntryText:
         sizes, steps = self._field(given, 32, "ptr"), self._field(given, 40, "ptr")
         shape = [self._field(sizes, 8 * d, "i64") for d in range(kind.rank)]
         strides = [self._field(steps, 8 * d, "i64") for d in range(kind.rank)]
-        self._extent(kind, data, shape, strides)
+        empty = self._extent(kind, data, shape, strides)
         size = t.size_and_align(kind.element)[0]
         if not kind.strided:
             dense = self.make(f"icmp eq i64 {strides[-1]}, {size}")
             short = self.make(f"icmp sle i64 {shape[-1]}, 1")
-            self._continue_if(self.make(f"or i1 {dense}, {short}"))
+            fits = self.make(f"or i1 {dense}, {short}")
+            self._continue_if(self.make(f"or i1 {fits}, {empty}"))
             strides = strides[:-1]
         words = [f"i64 {d}" for d in shape]
         for stride in strides:
@@ -164,7 +165,8 @@ class EntryText:
             words.append(f"i64 {stride}")
         return [f"ptr {data}", *words]
 
-    def _extent(self, kind: t.ViewType, data: str, shape: Sequence[str], strides: Sequence[str]) -> None:
+    def _extent(self, kind: t.ViewType, data: str, shape: Sequence[str], strides: Sequence[str]) -> str:
+        """Note the bytes a view covers, and return whether there are none."""
         low = high = self.make(f"ptrtoint ptr {data} to i64")
         empty = "false"
         for length, stride in zip(shape, strides, strict=True):
@@ -176,6 +178,7 @@ class EntryText:
         high = self.make(f"add i64 {high}, {t.size_and_align(kind.element)[0]}")
         high = self.make(f"select i1 {empty}, i64 {low}, i64 {high}")
         self.extents.append((kind.mutable, low, high))
+        return empty
 
     def _disjoint(self) -> None:
         """What one parameter writes no other may see."""

@@ -255,6 +255,8 @@ def _count_assignments(body: Sequence[hir.Statement]) -> dict[hir.Variable, int]
     counts: dict[hir.Variable, int] = {}
     for s in body:
         if isinstance(s, hir.Assign) and s.place.variable is not None:
+            if s.place.steps and isinstance(s.place.variable.type, t.ViewType):
+                continue  # what it looks at is written, the view itself stays
             # a store into a part counts twice: the variable needs a place in memory
             counts[s.place.variable] = counts.get(s.place.variable, 0) + (2 if s.place.steps else 1)
         inner: list[list[hir.Statement]] = []

@@ -3,6 +3,7 @@
 import ast
 import linecache
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FunctionType
 
 
@@ -45,6 +46,12 @@ def span_of(file: str, node: ast.AST) -> Span:
     return Span(file, line, column, len(text[:end].decode(errors="replace")) + 1)
 
 
+@lru_cache(maxsize=64)
+def _functions(file: str, text: str) -> tuple[ast.FunctionDef, ...]:
+    """Return every function definition of a file; many kernels share one file."""
+    return tuple(n for n in ast.walk(ast.parse(text, file)) if isinstance(n, ast.FunctionDef))
+
+
 def parse_function(function: FunctionType) -> tuple[str, ast.FunctionDef] | None:
     """Return (file, definition) of a function, with the file's own line numbers; None where no source is kept."""
     file = function.__code__.co_filename
@@ -52,9 +59,7 @@ def parse_function(function: FunctionType) -> tuple[str, ast.FunctionDef] | None
     if not text:
         return None
     first = function.__code__.co_firstlineno
-    for node in ast.walk(ast.parse(text, file)):
-        if isinstance(node, ast.FunctionDef) and node.name == function.__name__:
-            lines = [node.lineno, *(d.lineno for d in node.decorator_list)]
-            if min(lines) == first or node.lineno == first:
-                return file, node
+    for node in _functions(file, text):
+        if node.name == function.__name__ and first in (node.lineno, *(d.lineno for d in node.decorator_list)):
+            return file, node
     return None

@@ -2,7 +2,7 @@
 
 import ast
 import builtins
-import inspect
+import types
 from dataclasses import dataclass
 from functools import cached_property
 from types import FunctionType
@@ -74,9 +74,16 @@ class Definition:
         """The syntax tree, with the file's own positions."""
         return self.parsed[1]
 
+    @cached_property
+    def _spans(self) -> dict[ast.AST, Span]:
+        return {}
+
     def span(self, node: ast.AST) -> Span:
-        """Return the place of a node."""
-        return span_of(self.file, node)
+        """Return the place of a node; unrolled loops ask for the same ones again and again."""
+        found = self._spans.get(node)
+        if found is None:
+            found = self._spans[node] = span_of(self.file, node)
+        return found
 
     @property
     def name_span(self) -> Span:
@@ -88,7 +95,9 @@ class Definition:
     @cached_property
     def closure(self) -> dict[str, Any]:  # Any: whatever the author's names stand for
         """The names of enclosing functions."""
-        return dict(inspect.getclosurevars(self.function).nonlocals)
+        cells = self.function.__closure__ or ()
+        names = zip(self.function.__code__.co_freevars, cells, strict=True)
+        return {name: cell.cell_contents for name, cell in names if cell != types.CellType()}
 
     def lookup(self, name: str) -> Any:  # Any: see closure
         """Return what a free name stands for, or Missing()."""

@@ -433,7 +433,7 @@ class _Borrows:
 
     def _touch(self, loan: _Loan, through: hir.Variable | None, writes: bool, span: Span, after: Live) -> None:
         """Refuse an access that meets the region of a view which is alive and is not where the access came from."""
-        for view in after:
+        for view in _in_order(after):
             if view is through or view in loan.ancestors:
                 continue
             other = self.loans.of.get(view, _Loan())
@@ -471,7 +471,7 @@ class _Borrows:
                     )
 
     def _end_of_life(self, owner: hir.Variable, span: Span, after: Live) -> None:
-        for view in after:
+        for view in _in_order(after):
             if any(region[0] is owner for region in self.loans.of.get(view, _Loan()).regions):
                 raise OwnershipError(
                     f"{view.name!r} is used after {owner.name!r}, whose memory it looks at, is freed",
@@ -479,6 +479,11 @@ class _Borrows:
                     cure=f"keep {owner.name!r} until the last use of {view.name!r}",
                     notes=[(f"{owner.name!r} is freed here", span)],
                 )
+
+
+def _in_order(views: Live) -> list[hir.Variable]:
+    """Return the views as they stand in the source, so that of several faults always the same one is named."""
+    return sorted(views, key=lambda v: (v.span.line, v.span.column))
 
 
 _WRITES = frozenset({"vector.store", "vector.maskedstore", "vector.stream_store", "vector.scatter"})

@@ -8,7 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hekla.lang import CheckError, Kernel, MutView, View, f32, gather, i8, i32, index, kernel, load, store
+from hekla.lang import (
+    Array,
+    Buffer,
+    CheckError,
+    Kernel,
+    MutView,
+    View,
+    buffer,
+    f32,
+    gather,
+    i8,
+    i32,
+    index,
+    kernel,
+    load,
+    store,
+)
 
 
 @kernel
@@ -55,6 +71,21 @@ def nan(a: f32, b: f32) -> f32:
 @kernel
 def gathered(x: View[f32, 1], places: View[i32, 1]) -> f32:
     return gather(x, load(places, 0, width=4))[0]
+
+
+@kernel
+def allocate(n: index) -> f32:
+    b = buffer(f32, n)
+    return b[0]
+
+
+@kernel
+def filled_in_a_loop(n: index) -> f32:
+    s = f32(0)
+    for i in range(n):
+        a = Array[f32, 4000](1.0)
+        s += a[i % 4000]
+    return s
 
 
 GOOD: list[tuple[Kernel, tuple[Any, ...]]] = [
@@ -104,3 +135,59 @@ def test_a_fault_names_its_line(tested: Kernel, arguments: tuple[Any, ...], wher
         span = caught.value.span
         assert span.line_text()[span.column - 1 :].startswith(where)
         assert span.file == __file__
+
+
+@pytest.mark.parametrize("bytes_wanted", [1 << 62, 1 << 44])
+def test_a_buffer_that_cannot_be_had_is_a_fault_in_every_build(bytes_wanted: int) -> None:
+    assert allocate(10) == 0
+    with pytest.raises(CheckError, match="out of memory") as caught:
+        allocate(bytes_wanted)
+    assert caught.value.span.line_text().strip() == "b = buffer(f32, n)"
+
+
+def test_an_array_in_a_loop_takes_its_stack_once() -> None:
+    for optimise in (False, True):
+        assert filled_in_a_loop.with_options(optimise=optimise)(3000) == 3000
+
+
+def test_negative_lengths_are_empty_buffers() -> None:
+    @kernel
+    def length(n: index) -> index:
+        b = buffer(f32, n)
+        return len(b)
+
+    assert [length(n) for n in (-5, 0, 7)] == [0, 0, 7]
+
+
+@kernel
+def read_last(x: View[f32, 1]) -> f32:
+    b = buffer(f32, len(x))
+    for i in range(len(x)):
+        b[i] = x[i] * 2.0
+    if len(x) > 2:
+        return b[1] + b[2]
+    return b[0]
+
+
+@kernel
+def grown(x: View[f32, 1]) -> f32:
+    b = doubled(x)
+    for _ in range(5):
+        b = doubled(b.view())
+    return b[len(b) - 1]
+
+
+@kernel
+def doubled(x: View[f32, 1]) -> Buffer[f32]:
+    b = buffer(f32, 2 * len(x))
+    for i in range(len(b)):
+        b[i] = x[i // 2]
+    return b
+
+
+def test_what_a_return_or_an_assignment_reads_is_freed_after_it() -> None:
+    x = np.array([1, 2, 3], np.float32)
+    for run in (read_last, read_last.compile().interpret):
+        assert [run(x), run(x[:1])] == [10, 2]
+    for run in (grown, grown.compile().interpret):
+        assert run(x) == 3

@@ -8,7 +8,7 @@ HeklaError
 ├── InputError
 │   └── ArgumentError           a kernel was called with the wrong arguments
 └── EngineError
-    └── CheckError              a checked build met a fault while it ran; `span` is the place
+    └── CheckError              a fault while a kernel ran (no memory, or a checked build's find) at `span`
 """
 
 from collections.abc import Iterable
@@ -62,7 +62,7 @@ class ArgumentError(InputError):
 
 
 class CheckError(EngineError):
-    """A checked build met a fault while it ran."""
+    """A fault while a kernel ran: no memory for a buffer, or what a checked build found."""
 
     def __init__(self, message: str, span: Span) -> None:
         super().__init__(message, where=str(span))

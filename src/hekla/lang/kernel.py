@@ -62,7 +62,7 @@ class Compiled:
                 where=f"{self.function.name}()",
                 cure="call it from another kernel",
             )
-        text = emit_module(self.module, self.target, checked=self.options.checked)
+        text = emit_module(self.module, self.target)
         EntryText(self.function, text).run()
         return text
 

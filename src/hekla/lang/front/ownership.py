@@ -34,9 +34,8 @@ class _Loan:
 
 def check_ownership(instance: hir.Instance) -> None:
     """Check one kernel, and add the `Drop`s that end its owners' lives. Errors: OwnershipError."""
-    loans = _Loans(instance)
     _Owners(instance).run()
-    _Borrows(instance, loans).run()
+    _Borrows(instance, _Loans(instance)).run()
 
 
 def expressions_of(statement: hir.Statement) -> list[hir.Expr]:
@@ -192,7 +191,11 @@ class _Owners:
         elif isinstance(s, hir.While | hir.For):
             self._loop(s)
         elif isinstance(s, hir.Return):
-            return self._drops(s.span, 0)
+            drops = self._drops(s.span, 0)
+            if drops and s.value is not None:
+                s.value, before = _held(s.value)  # it may read what is dropped now
+                return [before, *drops]
+            return drops
         elif isinstance(s, hir.Break | hir.Continue):
             return self._drops(s.span, self.loops[-1])
         return []
@@ -204,7 +207,8 @@ class _Owners:
             return []
         if any(variable in block for block in self.open):
             if variable not in self.gone:
-                return [hir.Drop(s.span, variable)]  # the new value replaces what it owned
+                s.value, before = _held(s.value)  # it may still read what it replaces
+                return [before, hir.Drop(s.span, variable)]
             del self.gone[variable]
             return []
         self.gone.pop(variable, None)
@@ -279,6 +283,13 @@ class _Owners:
         self._block(s.body, [])
         self.loops.pop()
         self.gone = before
+
+
+def _held(value: hir.Expr) -> tuple[hir.Expr, hir.Statement]:
+    """Return a value computed beforehand, and the statement that computes it."""
+    held = hir.Variable("%held", value.type, value.span)
+    place = hir.Place(value.type, value.span, held)
+    return hir.Place(value.type, value.span, held), hir.Assign(value.span, place, value)
 
 
 def _leaves(body: Sequence[hir.Statement]) -> bool:

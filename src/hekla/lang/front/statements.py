@@ -49,6 +49,7 @@ class Statements:
     def block(self, nodes: list[ast.stmt]) -> list[hir.Statement]:
         """Elaborate a list of statements; what follows a return, break or continue is refused."""
         done: list[hir.Statement] = []
+        outer_constants = set(self.context.bindings)
         for node in nodes:
             if done and not falls_through(done):
                 if node is not nodes[0] and isinstance(
@@ -61,6 +62,8 @@ class Statements:
                 what, cure = REFUSED.get(type(node), (type(node).__name__, ""))
                 self.context.unsupported(what, node, cure)
             done += handler(node)
+        for name in set(self.context.bindings) - outer_constants:
+            del self.context.bindings[name]  # a Const lives to the end of its block
         return done
 
     # --- assignment -------------------------------------------------------------------------------------
@@ -197,8 +200,8 @@ class Statements:
             self.expressions.known(node.annotation, "a type") if isinstance(node.annotation, ast.Name) else None
         )
         if annotation is Const:
-            if name in context.variables:
-                context.wrong(f"{name!r} is a variable already", node.target, "use another name")
+            if name in context.variables or name in context.bindings:
+                context.wrong(f"{name!r} has a value already", node.target, "use another name; a Const never changes")
             context.bindings[name] = Known(self.expressions.known(node.value, "a Const"), span)
             return []
         self._check_assignable(node.target)

@@ -198,7 +198,7 @@ class EntryText:
 
     def _run_kernel(self, args: list[str]) -> None:
         result = register_type(self.function.result)
-        if self.text.checked:
+        if self.text.faults:
             fault = self.make("alloca i64")
             self.line(f"store i64 0, ptr {fault}")
             args = [*args, f"ptr {fault}"]
@@ -210,7 +210,7 @@ class EntryText:
         else:
             value = self.make(call)
         self.line(f"call void {self._env('PyEval_RestoreThread')}(ptr {state})")
-        if self.text.checked:
+        if self.text.faults:
             self._raise_fault(fault)
         self.line(f"ret ptr {self._result(value)}")
 

@@ -11,6 +11,8 @@ from hekla.lang.llvm.target import Target
 from hekla.lang.llvm.vectors import VECTORS
 from hekla.lang.source import Span
 
+OUT_OF_MEMORY = "out of memory"
+MAX_BYTES = 1 << 46  # of one buffer; no machine has more, and sums of sizes cannot wrap
 ALIGNMENT = 64  # of buffers, in bytes: a cache line, and the widest vector
 
 
@@ -32,7 +34,7 @@ class Text:
     """The LLVM module being written."""
 
     target: Target
-    checked: bool = False
+    faults: bool = False  # kernels take a pointer to a fault's number, and stop where they set it
     declared: dict[str, str] = field(default_factory=dict)
     sites: list[tuple[str, Span]] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
@@ -51,12 +53,17 @@ class Text:
         return head + "\n".join([*self.functions, *self.declared.values(), attributes, *metadata]) + "\n"
 
 
-def emit_module(module: Module, target: Target, *, checked: bool = False) -> Text:
+def emit_module(module: Module, target: Target) -> Text:
     """Return the LLVM text of a module; every kernel is internal, callers add entries."""
-    text = Text(target, checked)
+    text = Text(target, faults=any(may_fault(f) for f in module.functions.values()))
     for function in module.functions.values():
         FunctionText(function, module, text).run()
     return text
+
+
+def may_fault(function: Function) -> bool:
+    """True where a function checks something while it runs: in checked builds, and where it asks for memory."""
+    return any(op.name in ("cf.assert", "memref.alloc") for block in function.blocks for op in block.ops)
 
 
 def flat_params(params: Sequence[tuple[str, t.Type]]) -> list[tuple[str, str, str]]:
@@ -87,6 +94,7 @@ class FunctionText:
         self.refs: dict[Value, str] = {}
         self.views: dict[Value, Parts] = {}
         self.constants: dict[Value, int | float | bool] = {}
+        self.allocas: list[str] = []  # all in the first block: elsewhere each turn of a loop would take more stack
         self._count = 0
 
     def run(self) -> None:
@@ -98,12 +106,13 @@ class FunctionText:
             else:
                 self.refs[param] = f"%{name}"
         params = [f"{kind} {attributes} {name}" for kind, attributes, name in flat_params(names)]
-        if self.text.checked:
+        if self.text.faults:
             params.append("ptr noalias %fault")
         inline = " alwaysinline" if self.function.inline else ""
         result = register_type(self.function.result)
         for block in self.function.blocks:
             self._block(block)
+        self.lines[1:1] = self.allocas
         head = f"define internal {result} @{self.function.symbol}({commas(params)}){inline} #0 {{"
         self.text.functions.append("\n".join([head, *self.lines, "}"]))
 
@@ -158,7 +167,7 @@ class FunctionText:
         return f"b{self._count}"
 
     def fail_unless(self, condition: str, message: str, span: Span) -> None:
-        """In a checked build: leave the kernel with a fault unless the condition holds."""
+        """Leave the kernel with a fault unless the condition holds."""
         self.text.sites.append((message, span))
         good, bad = self.label(), self.label()
         self.line(f"br i1 {condition}, label %{good}, label %{bad}")
@@ -341,7 +350,8 @@ def _fill(f: FunctionText, op: Op) -> None:
     pointer, _ = f.address(op, 2)
     value = op.operands[0]
     size, align = t.size_and_align(value.type)
-    counter = f.make("alloca i64")
+    counter = f.fresh()
+    f.allocas.append(f"  {counter} = alloca i64")
     head, body, after = f.label(), f.label(), f.label()
     f.line(f"store i64 0, ptr {counter}")
     f.line(f"br label %{head}")
@@ -422,15 +432,20 @@ def _borrow(f: FunctionText, op: Op) -> None:
 
 
 def _alloc(f: FunctionText, op: Op) -> None:
-    """Aligned and zeroed; a length below 0 is 0. The bytes are rounded up to whole cache lines."""
+    """Aligned and zeroed; a length below 0 is 0. The bytes are rounded up to whole cache lines.
+
+    Without memory the kernel ends in a fault; what it owned then is not freed.
+    """
     assert op.result is not None
     assert isinstance(op.result.type, t.BufferType)
     size = t.size_and_align(op.result.type.element)[0]
     length = f.intrinsic("llvm.smax.i64", "i64", [f.typed(op.operands[0]), "i64 0"])
+    f.fail_unless(f.make(f"icmp ule i64 {length}, {MAX_BYTES // size}"), OUT_OF_MEMORY, op.span)
     count = f.make(f"mul i64 {length}, {size}")
     rounded = f.make(f"and i64 {f.make(f'add i64 {count}, {2 * ALIGNMENT - 1}')}, {-ALIGNMENT}")
     f.text.declare("aligned_alloc", "noalias ptr", "i64, i64")
     pointer = f.make(f"call noalias align {ALIGNMENT} ptr @aligned_alloc(i64 {ALIGNMENT}, i64 {rounded})")
+    f.fail_unless(f.make(f"icmp ne ptr {pointer}, null"), OUT_OF_MEMORY, op.span)
     f.text.declare("llvm.memset.p0.i64", "void", "ptr, i8, i64, i1")
     f.line(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {rounded}, i1 false)")
     whole = f.make(f"insertvalue {{ ptr, i64 }} poison, ptr {pointer}, 0")
@@ -481,14 +496,14 @@ def _call(f: FunctionText, op: Op) -> None:
             args += [f"ptr {parts.pointer}", *(f"i64 {w}" for w in parts.words(value.type))]
         else:
             args.append(f.typed(value))
-    if f.text.checked:
+    if f.text.faults:
         args.append("ptr %fault")
     call = f"call {register_type(callee.result)} @{callee.symbol}({commas(args)})"
     if op.result is None:
         f.line(call)
     else:
         f.set_whole(op, f.make(call))
-    if f.text.checked:
+    if f.text.faults:
         fault = f.make("load i64, ptr %fault")
         good, bad = f.label(), f.label()
         f.line(f"br i1 {f.make(f'icmp eq i64 {fault}, 0')}, label %{good}, label %{bad}")

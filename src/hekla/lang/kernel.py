@@ -117,6 +117,7 @@ class Kernel:
         self.definition = definition
         self.options = options or Options()
         self._compiled: dict[tuple[Any, ...], Compiled] = {}
+        self._entries: dict[tuple[Any, ...], Callable[..., Any]] = {}  # by the kinds of arguments, of generic kernels
         self._lock = threading.Lock()  # two threads that call first compile once
         self._only: Callable[..., Any] | None = None  # the entry, when there is no choice to make
         self.__name__ = self.__qualname__ = definition.name
@@ -191,15 +192,19 @@ class Kernel:
         return self.compile(*kinds, **named)
 
     def _first_call(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> Any:  # Any: see __call__
-        compiled = self.compiled_for(given, named)
-        if (
-            not named
-            and not self.definition.signature.comptime
-            and len(self._compiled) == 1
-            and () in {k[0] for k in self._compiled}
-        ):
-            self._only = compiled.entry
-        return compiled.entry(*given)
+        key = (*map(_dispatch_key, given), *((n, getattr(v, "definition", v)) for n, v in named.items()))
+        entry = self._entries.get(key)
+        if entry is None:
+            compiled = self.compiled_for(given, named)
+            entry = self._entries[key] = compiled.entry
+            if not named and not self.definition.signature.comptime and compiled is self._compiled.get(((), ())):
+                self._only = entry
+        return entry(*given)
+
+
+def _dispatch_key(argument: Any) -> Any:  # Any: see Kernel.__call__
+    """Return what of an argument may decide the types: an array's elements and rank, a number's class."""
+    return (argument.dtype, argument.ndim) if isinstance(argument, np.ndarray) else type(argument)
 
 
 def argument_type(where: str, pattern: t.Type, given: Any) -> t.Type:  # Any: whatever the caller passed

@@ -180,6 +180,39 @@ def _lane_indices(x: "Expressions", node: ast.Call) -> hir.Expr:
     return where
 
 
+ORDERS = {
+    "load": ("relaxed", "acquire", "seq_cst"),
+    "store": ("relaxed", "release", "seq_cst"),
+    "update": ("relaxed", "acquire", "release", "acq_rel", "seq_cst"),
+}
+
+
+def _atomic(how: str) -> Handler:
+    values = {"load": 0, "compare_exchange": 2}.get(how, 1)
+
+    def handler(x: "Expressions", node: ast.Call) -> Value:
+        """atomic_add(view, i, ..., v[, order="relaxed"]): all but the store give what was there before."""
+        keywords = _keywords(x, node, "order")
+        view = _dense_view(x, node, writes=how != "load", dense=False)
+        assert isinstance(view.type, t.ViewType)
+        element = view.type.element
+        if not isinstance(element, t.ScalarType) or element.kind != "int" or element.bits < 32:
+            x.context.wrong(
+                f"{ast.unparse(node.func)}() works on integers of 32 or 64 bits, got {element}", node.args[0]
+            )
+        order = x.known(keywords["order"], "order=") if "order" in keywords else "seq_cst"
+        allowed = ORDERS.get(how, ORDERS["update"])
+        if order not in allowed:
+            x.context.wrong(f"order={order!r} is not one for this operation", node, f"use {', '.join(allowed)}")
+        last = len(node.args) - values
+        indices = _indices(x, node.args[1:last], view, node)
+        given = [x.typed(a, element, "the value") for a in node.args[last:]]
+        result = t.none if how == "store" else element
+        return hir.Op(result, x.context.span(node), f"memref.atomic_{how}", [view, *indices, *given], {"order": order})
+
+    return handler
+
+
 # --- arithmetic ---------------------------------------------------------------------------------------------
 
 
@@ -414,7 +447,11 @@ INTRINSICS: Mapping[str, Handler] = {
     "ceil": _elementwise("math.ceil", "float"), "trunc": _elementwise("math.trunc", "float"),
     "round_even": _elementwise("math.roundeven", "float"), "copysign": _copysign,
     "popcount": _elementwise("math.ctpop", "int"), "leading_zeros": _elementwise("math.ctlz", "int"),
-    "trailing_zeros": _elementwise("math.cttz", "int"), "buffer": _buffer, "element_type": _element_type,
+    "trailing_zeros": _elementwise("math.cttz", "int"), "buffer": _buffer,
+    **{
+        f"atomic_{how}": _atomic(how)
+        for how in ("load", "store", "add", "min", "max", "exchange", "compare_exchange")
+    }, "element_type": _element_type,
     "static_assert": _static_assert, "unroll": _own_line("write `for i in unroll(range(...)):`"),
     "parallel": _own_line("write `for i in parallel(n):`"),
     "drop": _own_line("write drop(x) on a line of its own"),

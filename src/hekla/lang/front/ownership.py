@@ -415,7 +415,7 @@ class _Borrows:
         elif isinstance(e, hir.Call):
             self._check_call(e)
         elif isinstance(e, hir.Op) and e.args and e.name in _WRITES:
-            view = e.args[1]
+            view = e.args[_WRITES[e.name]]
             self._touch(self.loans.value(view), _handle(view), True, e.span, after)
         if isinstance(e, hir.Op) and e.name == "memref.dim":
             return  # a length is not memory
@@ -499,7 +499,11 @@ def _in_order(views: Live) -> list[hir.Variable]:
     return sorted(views, key=lambda v: (v.span.line, v.span.column))
 
 
-_WRITES = frozenset({"vector.store", "vector.maskedstore", "vector.stream_store", "vector.scatter"})
+# operations that write through a view, and which operand the view is
+_WRITES = {
+    **dict.fromkeys(("vector.store", "vector.maskedstore", "vector.stream_store", "vector.scatter"), 1),
+    **{f"memref.atomic_{how}": 0 for how in ("store", "add", "min", "max", "exchange", "compare_exchange")},
+}
 
 
 def _handle(e: hir.Expr) -> hir.Variable | None:

@@ -451,9 +451,7 @@ class _Borrows:
                 continue
             other = self.loans.of.get(view, _Loan())
             assert isinstance(view.type, t.ViewType)
-            if not (writes or view.type.mutable) or (
-                view.is_parameter and through is not None and through.is_parameter
-            ):
+            if not (writes or view.type.mutable):
                 continue
             if any(_meet(a, b) for a in loan.regions for b in other.regions):
                 verb = "written" if writes else "read"

@@ -17,7 +17,6 @@ from hekla.lang import (
     MutView,
     Vec,
     View,
-    atomic_load,
     buffer,
     dot4,
     f32,
@@ -63,21 +62,19 @@ def saxpy(a: f32, x: View[f32, 1], y: MutView[f32, 1]):
 def hello_tensor() -> i32:
     """Vectors, scalar loops, integer dot products, exponentials, big arrays: all in one number.
 
-    The seed is read atomically, so that LLVM cannot compute the number beforehand.
+    The arrays are filled by loops, so that LLVM does not compute the number beforehand.
     """
-    cell = Array[i32, 1](1)
-    seed = atomic_load(cell.view(), 0)
-    x = Array[f32, 1000](f32(seed))
+    x = Array[f32, 1000](1.0)
     y = Array[f32, 1000](0.0)
     w = y.mut()
     for i in range(1000):
         w[i] = f32(i % 7)
     saxpy(2.0, x.view(), w)
     product = dot(x.view(), w)  # 2000 + 142 * 21 + 15
-    bytes_ = Array[u8, 64](u8(seed) + 2)
-    signs = Array[i8, 64](-2)
+    bytes_ = Array[u8, 128](3)
+    signs = Array[i8, 128](-2)
     sums = dot4(Vec[i32, 16](1), load(bytes_.view(), 0, width=64), load(signs.view(), 0, width=64))
-    e = exp(f32(iota(i32, width=8) * seed))  # e^0 to e^7
+    e = exp(load(x.view(), 3, width=8) * f32(iota(i32, width=8)))  # e^0 to e^7
     total = i32(product) + reduce_add(sums) + i32(reduce_add(e))
     return total % 251
 

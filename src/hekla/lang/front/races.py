@@ -17,7 +17,7 @@ from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.errors import RaceError
 from hekla.lang.front.captures import captured_variables
-from hekla.lang.front.ownership import children_of, expressions_of, walk
+from hekla.lang.front.tree import children_of, expressions_of, walk
 from hekla.lang.source import Span
 
 Term = Any  # Any: a Z3 integer or truth value; Z3 is imported when a parallel loop is met, it takes 0.1 s

@@ -159,4 +159,4 @@ def test_cuda_regions_are_refused_but_listing_and_forgetting_them_is_not(client:
     with pytest.raises(InferenceServerException) as caught:
         client.call("register_cuda_shared_memory", "gpu", b"AAAA", 0, 64)
     assert status_of(caught.value) in ("501", "UNIMPLEMENTED")
-    assert "system shared memory" in str(caught.value.message()), "the cure is named"
+    assert "CUDA shared memory; register system shared memory" in str(caught.value.message()), "what, and the cure"

@@ -132,6 +132,28 @@ def test_every_datatype_with_a_field_of_its_own_may_use_it(server: RunningServer
     assert response.raw_output_contents[0] == values.tobytes()
 
 
+def test_contents_beside_raw_bytes_are_refused_in_tritons_words(server: RunningServer) -> None:
+    message = service_pb2.ModelInferRequest(model_name="simple", raw_input_contents=[_ROW.tobytes()])
+    tensor = message.inputs.add(name="INPUT0", datatype="INT32", shape=[1, 16])
+    tensor.contents.int_contents.extend(range(16))
+    words = "contents field must not be specified when using raw_input_contents for 'INPUT0' for model 'simple'"
+    assert words in _refusal(server, message)
+
+
+def test_a_version_that_is_no_number_is_refused_in_tritons_words(server: RunningServer) -> None:
+    message = service_pb2.ModelInferRequest(model_name="simple", model_version="newest")
+    for name in ("INPUT0", "INPUT1"):
+        message.inputs.add(name=name, datatype="INT32", shape=[1, 16])
+        message.raw_input_contents.append(_ROW.tobytes())
+    assert "failed to get model version from specified version string 'newest'" in _refusal(server, message)
+
+
+def _refusal(server: RunningServer, message: Any) -> str:
+    with grpc.insecure_channel(server.grpc_address) as channel, pytest.raises(grpc.RpcError) as caught:
+        service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(message, timeout=30)
+    return str(caught.value)
+
+
 def _infer_contents(server: RunningServer, model: str, datatype: str, field: str, *inputs: list[Any]) -> Any:
     message = service_pb2.ModelInferRequest(model_name=model)
     for number, values in enumerate(inputs):

@@ -72,6 +72,9 @@ class Repository:
         served = next((served for number, served in entry.versions.items() if str(number) == version), None)
         if served is None:
             there = ", ".join(str(number) for number in entry.versions)
+            if not version.isdecimal():  # in Triton's words: its example programs look for them
+                said = f"model {model!r}: failed to get model version from specified version string {version!r}"
+                raise NotFoundError(said, cure=f"served: {there}")
             raise NotFoundError(f"model {model!r} has no version {version!r}", cure=f"served: {there}")
         return served
 

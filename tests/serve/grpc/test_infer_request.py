@@ -107,7 +107,7 @@ FAULTS: dict[str, Callable[[pb.ModelInferRequest], object]] = {
     ("change", "kind", "words"),
     [
         ("twice", InputError, r"\$\.inputs\[1\]: input 'X' is given twice"),
-        ("both", InputError, r"\$\.inputs\[0\]\.contents: input 'X' has both"),
+        ("both", InputError, r"\$\.inputs\[0\]\.contents: contents field must not be .* for 'X' for model 'm'"),
         ("too short", InputError, r"\$\.inputs\[0\]: expected 8 bytes for INT32 of shape \[2\], got 7"),
         ("datatype", DtypeError, r"\$\.inputs\[0\]\.datatype: .*'INT33'"),
         ("negative", ShapeError, r"\$\.inputs\[0\]\.shape"),

@@ -98,6 +98,26 @@ class Batcher:
         else:
             self._for_room.append(proceed)
 
+    def is_open(self, requests: int) -> bool:
+        """True if a batch could be run at once, and `requests` of them are not more than the queue takes."""
+        if self._waiting.count or self._flush_soon is not None or requests >= self._queue.capacity:
+            return False
+        return any(not instance.busy for instance in self._instances)
+
+    def run_at_once(self, inputs: Tensors, rows: int) -> Ran | None:
+        """Run joined rows on the event loop, ahead of the queue; None if that is not possible or not wise now."""
+        instance = next((i for i in self._instances if not i.busy), None)
+        if instance is None or self._waiting.count or not self._fits_the_loop(instance, rows):
+            return None
+        if self._batching.adaptive and rows > 1 and self._latency.best_rows(rows) < rows:
+            return None
+        ran = instance.run_here(inputs, ())
+        if not isinstance(ran.result, HeklaError):
+            seconds = ran.ended_s - ran.started_s
+            self._statistics.executed(rows, seconds)
+            self._latency.observe(rows, seconds)
+        return ran
+
     async def drain(self) -> None:
         """Wait until everything queued is answered and no engine runs."""
         await self._idle.wait()
@@ -220,7 +240,7 @@ class Batcher:
         joined_s = self._clock()
         self._statistics.join.add(joined_s - now, len(works))
         self._calls += 1
-        if self._fits_the_loop(instance, works, rows):
+        if self._fits_the_loop(instance, rows):
             ran = instance.run_here(inputs, wanted)
             self._answer(instance, works, rows, ran)
             return ran.ended_s - ran.started_s
@@ -236,7 +256,7 @@ class Batcher:
                 in_time.append(work)
         return in_time
 
-    def _fits_the_loop(self, instance: Instance, works: list[Work], rows: int) -> bool:
+    def _fits_the_loop(self, instance: Instance, rows: int) -> bool:
         if instance.engine.may_block or self._calls <= _CALLS_BEFORE_INLINE or self._queue.run_timeout_ms:
             return False
         if not self._layout.one_shape:  # a call's rows do not tell how long it takes

@@ -88,6 +88,12 @@ class EngineExecutor:
         return self._batcher
 
     @property
+    def is_uniform(self) -> bool:
+        """True where requests are joined along the first axis and their rows all have one shape."""
+        axes = {spec.batch_axis for spec in (*self._inputs, *self._outputs)}
+        return self._trusted and self._layout.enabled and self._layout.one_shape and axes == {0}
+
+    @property
     def is_ready(self) -> bool:
         """True while an engine is in service."""
         return bool(self._batcher.instances())

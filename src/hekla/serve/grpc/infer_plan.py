@@ -76,8 +76,14 @@ def plan_of(message: pb.ModelInferRequest, has_raws: bool) -> InferPlan:
         dtype = dtype_named(where, tensor.datatype)
         place = _shared_range(where, values_of(where, tensor.parameters)) if tensor.parameters else None
         has_contents = tensor.HasField("contents")
-        if has_contents and (has_raws or place is not None):
-            raise InputError(f"input {tensor.name!r} has both contents and raw bytes", where=f"{where}.contents")
+        if has_contents and has_raws:  # in Triton's words: its example programs look for them
+            raise InputError(
+                "contents field must not be specified when using raw_input_contents"
+                f" for {tensor.name!r} for model {message.model_name!r}",
+                where=f"{where}.contents",
+            )
+        if has_contents and place is not None:
+            raise InputError(f"input {tensor.name!r} has both contents and shared memory", where=f"{where}.contents")
         if place is not None:
             shared.append((tensor.name, RawLayout(where, dtype, tensor.shape), place))
         elif has_raws:

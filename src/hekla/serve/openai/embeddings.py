@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from hekla.base.errors import InputError, TooLargeError, UnsupportedError, nearest_name
+from hekla.base.errors import EngineError, InputError, TooLargeError, nearest_name, quoted
 from hekla.protocols.tensor import Array
 from hekla.serve.http.message import Exchange, Response
 from hekla.serve.oip.rest_request import read_json
@@ -36,18 +36,19 @@ def decode_embeddings(exchange: Exchange) -> EmbeddingsRequest:
     document = read_json(exchange.body)
     unknown = sorted(set(document) - _KEYS)
     if unknown:
+        name = unknown[0]
         raise InputError(
-            f"unrecognized argument {unknown[0]!r}", where=f"$.{unknown[0]}", cure=nearest_name(unknown[0], _KEYS)
+            f"unrecognized argument {quoted(name)}", where=f"$.{name[:100]}", cure=nearest_name(name, _KEYS)
         )
     model = document.get("model")
     if not isinstance(model, str):
         raise InputError("must be the name of a model", where="$.model", cure="GET /v1/models lists them")
     encoding = document.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
-        raise InputError(f"must be 'float' or 'base64', got {encoding!r}", where="$.encoding_format")
+        raise InputError(f"must be 'float' or 'base64', got {quoted(encoding)}", where="$.encoding_format")
     dimensions = document.get("dimensions")
     if dimensions is not None and (isinstance(dimensions, bool) or not isinstance(dimensions, int) or dimensions < 1):
-        raise InputError(f"must be a whole number of 1 or more, got {dimensions!r}", where="$.dimensions")
+        raise InputError(f"must be a whole number of 1 or more, got {quoted(dimensions)}", where="$.dimensions")
     return EmbeddingsRequest(model, _texts(document.get("input")), encoding == "base64", dimensions)
 
 
@@ -66,8 +67,13 @@ def infer_request(asked: EmbeddingsRequest, exchange: Exchange) -> InferRequest:
 
 
 def encode_embeddings(asked: EmbeddingsRequest, answer: InferResponse) -> Response:
-    """Return the response. Errors: InputError if more dimensions are asked for than the model has."""
+    """Return the response.
+
+    Errors: InputError if more dimensions are asked for than the model has; EngineError for a vector with NaN in it.
+    """
     vectors = answer.outputs["embedding"]
+    if not np.isfinite(vectors).all():
+        raise EngineError("holds NaN or infinity", where="output 'embedding'")
     if asked.dimensions is not None:
         vectors = shortened(vectors, asked.dimensions)
     data: list[dict[str, Any]] = [
@@ -109,7 +115,8 @@ def _texts(value: object) -> tuple[bytes, ...]:
     texts: list[bytes] = []
     for index, text in enumerate(value):
         if isinstance(text, int | list):
-            raise UnsupportedError(
+            # Not UnsupportedError: its 501 would be tried again and again by OpenAI's client.
+            raise InputError(
                 "token numbers are another model's vocabulary", where=f"$.input[{index}]", cure="send the text itself"
             )
         if not isinstance(text, str) or not text:

@@ -1,5 +1,7 @@
 """`POST /v2/models/{model}/infer`: the route that most requests take."""
 
+from dataclasses import replace
+
 from hekla.base.errors import HeklaError, InputError
 from hekla.serve.http.coding import encode_body
 from hekla.serve.http.message import Exchange
@@ -93,6 +95,9 @@ class InferRoute:
             accepted = exchange.headers.get(b"accept-encoding")
             if accepted is not None:
                 response = encode_body(response, accepted)
+            if answer.trace_parent:
+                traced = (*response.headers, (b"traceparent", answer.trace_parent.encode()))
+                response = replace(response, headers=traced)
         except Exception as error:  # noqa: BLE001  # the request boundary
             self._router.abort(exchange, error)
             return

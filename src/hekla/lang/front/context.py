@@ -1,0 +1,85 @@
+"""What the front end knows while it walks one kernel: names, variables, what is surely assigned."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, Protocol
+
+from hekla.base.errors import nearest_name
+from hekla.lang import hir
+from hekla.lang import types as t
+from hekla.lang.errors import KernelTypeError, UnsupportedPythonError
+from hekla.lang.front.definition import Definition, Missing
+from hekla.lang.front.known import Known, Value
+from hekla.lang.source import Span
+
+
+class Specialiser(Protocol):
+    """Makes (or finds) the instance of a kernel for a call."""
+
+    def instance_for_call(
+        self, definition: Definition, arguments: Sequence[Value], named: Mapping[str, Known], span: Span
+    ) -> tuple[hir.Instance, list[hir.Expr]]:
+        """Return the instance and the arguments at the parameters' types."""
+
+
+class Context:
+    """Names of one kernel instance while it is elaborated."""
+
+    def __init__(self, definition: Definition, bindings: dict[str, Known], specialiser: Specialiser) -> None:
+        self.definition, self.bindings, self.specialiser = definition, bindings, specialiser
+        self.variables: dict[str, hir.Variable] = {}
+        self.assigned: set[hir.Variable] = set()
+        self.callees: dict[str, hir.Instance] = {}
+        self._temporaries = 0
+
+    def span(self, node: ast.AST) -> Span:
+        """Return the place of a node."""
+        return self.definition.span(node)
+
+    def unsupported(self, what: str, node: ast.AST, cure: str = "") -> NoReturn:
+        """Refuse a construct of Python."""
+        raise UnsupportedPythonError(f"{what} is not part of the language", span=self.span(node), cure=cure)
+
+    def wrong(self, message: str, node: ast.AST, cure: str = "") -> NoReturn:
+        """Refuse a program whose types or constants do not fit."""
+        raise KernelTypeError(message, span=self.span(node), cure=cure)
+
+    def name(self, node: ast.Name) -> Value:
+        """Return what a name stands for here. Errors: KernelTypeError when unknown or maybe unassigned."""
+        if node.id in self.bindings:
+            return Known(self.bindings[node.id].value, self.span(node))
+        if node.id in self.variables:
+            variable = self.variables[node.id]
+            if variable not in self.assigned:
+                self.wrong(
+                    f"{node.id!r} has no value on some way to here", node, "assign it before the branch or the loop"
+                )
+            return hir.Place(variable.type, self.span(node), variable)
+        value = self.definition.lookup(node.id)
+        if isinstance(value, Missing):
+            self.wrong(f"the name {node.id!r} is not known", node, nearest_name(node.id, self.visible_names()))
+        if isinstance(value, t.TypeParam | t.ConstParam):
+            if value.name in self.bindings:
+                return Known(self.bindings[value.name].value, self.span(node))
+            self.wrong(
+                f"the parameter {value.name} is not determined by the arguments", node, f"call with {value.name}=..."
+            )
+        return Known(value, self.span(node))
+
+    def visible_names(self) -> list[str]:
+        """Return names for the cure of a misspelling: locals and parameters first of all."""
+        return [*self.bindings, *self.variables, *self.definition.closure, *self.definition.function.__globals__]
+
+    def declare(self, name: str, kind: t.Type, span: Span) -> hir.Variable:
+        """Add a local variable."""
+        variable = hir.Variable(name, kind, span)
+        self.variables[name] = variable
+        return variable
+
+    def temporary(self, kind: t.Type, span: Span) -> hir.Variable:
+        """Add a local with a name no author can write."""
+        self._temporaries += 1
+        return self.declare(f"%{self._temporaries}", kind, span)
+
+
+Names = dict[str, Any]  # Any: whatever the author's names stand for

@@ -1,0 +1,297 @@
+"""Run a function of the IR: blocks, calls and memory. Every access is checked and blamed on its source line."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hekla.lang import types as t
+from hekla.lang.errors import CheckError
+from hekla.lang.interpreter.values import MEANINGS, Data, dtype_of, typed
+from hekla.lang.ir.core import Function, Module, Op, SlotType, Value
+
+
+class Slot:
+    """A place on the stack. Arrays and records are NumPy memory that views may look at."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, kind: t.Type) -> None:
+        self.content: Data = None
+        if isinstance(kind, t.ArrayType):
+            self.content = np.zeros((1,), np.dtype([("a", t.numpy_dtype(kind))]))["a"][0]
+        elif isinstance(kind, t.StructType):
+            self.content = np.zeros((1,), kind.dtype)
+
+
+def interpret(module: Module, function: Function, given: Sequence[Any]) -> Any:  # Any: a kernel's arguments and result
+    """Run a kernel on arrays (written in place) and numbers; return what it returns, as a NumPy scalar."""
+    args = [
+        a if isinstance(p.type, t.ViewType) else typed(p.type, a) for p, a in zip(function.params, given, strict=True)
+    ]
+    with np.errstate(all="ignore"):
+        return _Frame(module, function, args).run()
+
+
+class _Frame:
+    """One activation of a function."""
+
+    def __init__(self, module: Module, function: Function, args: Sequence[Data]) -> None:
+        self.module, self.function = module, function
+        self.data: dict[Value, Data] = dict(zip(function.params, args, strict=True))
+
+    def run(self) -> Data:
+        block = self.function.blocks[0]
+        while True:
+            for op in block.ops[:-1]:
+                self._step(op)
+            last = block.ops[-1]
+            if last.name == "func.return":
+                return self.data[last.operands[0]] if last.operands else None
+            targets = last.attrs["targets"]
+            block = targets[0] if last.name == "cf.br" or self.data[last.operands[0]] else targets[1]
+
+    def _step(self, op: Op) -> None:
+        meaning = MEANINGS.get(op.name)
+        if meaning is not None:
+            assert op.result is not None
+            self.data[op.result] = meaning(op.attrs, op.result.type, self.args(op))
+            return
+        result = EFFECTS[op.name](self, op)
+        if op.result is not None:
+            self.data[op.result] = result
+
+    def args(self, op: Op) -> list[Data]:
+        """Return the operands' values."""
+        return [self.data[v] for v in op.operands]
+
+    def fail(self, message: str, op: Op) -> None:
+        """Blame a line of the author's source."""
+        raise CheckError(message, op.span)
+
+    def check_index(self, index: int, length: int, op: Op) -> int:
+        """Return a good index."""
+        if not 0 <= index < length:
+            self.fail(f"index {index} is outside of length {length}", op)
+        return index
+
+    def place(self, op: Op, leading: int) -> tuple[Data, tuple[Any, ...] | str | None]:
+        """Return (container, key): the value is container[key], or a slot's content where key is None."""
+        root = op.operands[leading - 1]
+        indices = [int(self.data[v]) for v in op.operands[leading:]]
+        path: list[str | int] = list(op.attrs["path"])
+        container, kind = self.data[root], root.type
+        if isinstance(kind, SlotType):
+            if not path and not isinstance(kind.element, t.ArrayType | t.StructType):
+                return container, None
+            kind, container = kind.element, container.content
+            if isinstance(kind, t.StructType):
+                if not path:
+                    return container, (0,)
+                container = container[0]
+        return self._walk(container, kind, path, indices, op)
+
+    def _walk(
+        self, container: Data, kind: t.Type, path: list[str | int], indices: list[int], op: Op
+    ) -> tuple[Data, tuple[Any, ...] | str | None]:
+        key: tuple[Any, ...] | str = ()
+        while path:
+            container = container[key] if key != () else container
+            step = path.pop(0)
+            if isinstance(step, int):
+                assert isinstance(kind, t.StructType)
+                key, kind = kind.fields[step][0], kind.fields[step][1]
+                continue
+            assert isinstance(kind, t.ViewType | t.ArrayType | t.BufferType)
+            count = kind.rank if isinstance(kind, t.ViewType) else 1
+            del path[: count - 1]
+            key = tuple(self.check_index(indices.pop(0), container.shape[d], op) for d in range(count))
+            kind = kind.element
+        return container, key
+
+
+# --- memory -------------------------------------------------------------------------------------------------
+
+
+def _copied(value: Data) -> Data:
+    return value.copy() if isinstance(value, np.ndarray | np.void) else value
+
+
+def _load(f: _Frame, op: Op) -> Data:
+    container, key = f.place(op, 1)
+    if key is None:
+        content = container.content
+        assert op.result is not None
+        return content if isinstance(op.result.type, t.ViewType | t.BufferType) else _copied(content)
+    return _copied(container if key == () else container[key])
+
+
+def _store(f: _Frame, op: Op) -> None:
+    container, key = f.place(op, 2)
+    value = f.data[op.operands[0]]
+    if key is None:
+        container.content = value
+    else:
+        container[... if key == () else key] = value
+
+
+def _fill(f: _Frame, op: Op) -> None:
+    container, key = f.place(op, 2)
+    target = container if key in (None, ()) else container[key]
+    target[...] = f.data[op.operands[0]]
+
+
+def _dim(f: _Frame, op: Op) -> Data:
+    root = f.data[op.operands[0]]
+    array = root.content if isinstance(root, Slot) else root
+    return np.int64(array.shape[op.attrs["dimension"]])
+
+
+def _stride(f: _Frame, op: Op) -> Data:
+    array = f.data[op.operands[0]]
+    return np.int64(array.strides[op.attrs["dimension"]] // array.dtype.itemsize)
+
+
+def _subview(f: _Frame, op: Op) -> Data:
+    array, *words = f.args(op)
+    numbers = [int(w) for w in words]
+    key: list[Any] = []  # Any: slices and numbers
+    for dimension, letter in enumerate(op.attrs["form"]):
+        length = array.shape[dimension]
+        if letter == "-":
+            key.append(slice(None))
+        elif letter == "i":
+            key.append(f.check_index(numbers.pop(0), length, op))
+        else:
+            low, high = numbers.pop(0), numbers.pop(0)
+            step = numbers.pop(0) if letter == "k" else 1
+            if low < 0 or max(low, high) > length:
+                f.fail(f"the slice {low}:{high} is outside of length {length}", op)
+            key.append(slice(low, max(low, high), step))
+    return array[tuple(key)]
+
+
+def _borrow(f: _Frame, op: Op) -> Data:
+    return f.data[op.operands[0]].content
+
+
+def _alloc(f: _Frame, op: Op) -> Data:
+    assert op.result is not None
+    assert isinstance(op.result.type, t.BufferType)
+    return np.zeros(max(0, int(f.data[op.operands[0]])), t.numpy_dtype(op.result.type.element))
+
+
+def _dealloc(f: _Frame, op: Op) -> None:
+    f.data[op.operands[0]].content = None
+
+
+def _nothing(f: _Frame, op: Op) -> None:
+    return None
+
+
+def _field(f: _Frame, op: Op) -> Data:
+    kind = op.operands[0].type
+    assert isinstance(kind, t.StructType)
+    return _copied(f.data[op.operands[0]][kind.fields[op.attrs["position"]][0]])
+
+
+def _call(f: _Frame, op: Op) -> Data:
+    return _Frame(f.module, f.module.functions[op.attrs["callee"]], f.args(op)).run()
+
+
+def _parallel(f: _Frame, op: Op) -> None:
+    """One iteration after the other, the last first: nothing may depend on their order."""
+    count, *captured = f.args(op)
+    body = f.module.functions[op.attrs["callee"]]
+    for i in reversed(range(int(count))):
+        _Frame(f.module, body, [np.int64(i), np.int64(i + 1), *captured]).run()
+
+
+def _assert(f: _Frame, op: Op) -> None:
+    if not f.data[op.operands[0]]:
+        f.fail(op.attrs["message"], op)
+
+
+_UPDATES: Mapping[str, Callable[[Data, Sequence[Data]], Data]] = {
+    "store": lambda old, new: new[0], "exchange": lambda old, new: new[0], "add": lambda old, new: old + new[0],
+    "min": lambda old, new: min(old, new[0]), "max": lambda old, new: max(old, new[0]),
+    "compare_exchange": lambda old, new: new[1] if old == new[0] else old,
+}  # fmt: skip
+
+
+def _atomic(f: _Frame, op: Op) -> Data:
+    view, *rest = f.args(op)
+    place = tuple(f.check_index(int(i), view.shape[d], op) for d, i in enumerate(rest[: view.ndim]))
+    old, how = view[place], op.name.removeprefix("memref.atomic_")
+    if how != "load":
+        view[place] = _UPDATES[how](old, rest[view.ndim :])
+    return old
+
+
+# --- vectors in memory --------------------------------------------------------------------------------------
+
+
+def _row(f: _Frame, op: Op, view: Data, indices: Sequence[Data]) -> tuple[Data, int]:
+    *outer, last = [int(i) for i in indices]
+    for dimension, index in enumerate(outer):
+        f.check_index(index, view.shape[dimension], op)
+    return view[tuple(outer)], last
+
+
+def _lanes_of(f: _Frame, op: Op, row: Data, first: int, mask: Data) -> Data:
+    lanes = first + np.flatnonzero(mask)
+    if len(lanes) and (lanes[0] < 0 or lanes[-1] >= len(row)):
+        f.fail(f"lanes {lanes[0]} to {lanes[-1]} are outside of length {len(row)}", op)
+    return lanes
+
+
+def _vector_load(f: _Frame, op: Op) -> Data:
+    assert op.result is not None
+    assert isinstance(op.result.type, t.VecType)
+    view, *indices = f.args(op)
+    mask = indices.pop() if op.name == "vector.maskedload" else np.ones(op.result.type.lanes, bool)
+    row, first = _row(f, op, view, indices)
+    loaded = np.zeros(op.result.type.lanes, dtype_of(op.result.type))
+    loaded[mask] = row[_lanes_of(f, op, row, first, mask)]
+    return loaded
+
+
+def _vector_store(f: _Frame, op: Op) -> None:
+    value, view, *indices = f.args(op)
+    mask = indices.pop() if op.name == "vector.maskedstore" else np.ones(len(value), bool)
+    row, first = _row(f, op, view, indices)
+    row[_lanes_of(f, op, row, first, mask)] = value[mask]
+
+
+def _places(f: _Frame, op: Op, view: Data, where: Data, mask: Data) -> Data:
+    wanted = where[mask].astype(np.int64)
+    for index in wanted:
+        f.check_index(int(index), len(view), op)
+    return wanted
+
+
+def _gather(f: _Frame, op: Op) -> Data:
+    assert op.result is not None
+    view, where, mask = f.args(op)
+    gathered = np.zeros(len(where), dtype_of(op.result.type))
+    gathered[mask] = view[_places(f, op, view, where, mask)]
+    return gathered
+
+
+def _scatter(f: _Frame, op: Op) -> None:
+    value, view, where, mask = f.args(op)
+    for place, one in zip(_places(f, op, view, where, mask), value[mask], strict=True):
+        view[place] = one
+
+
+EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
+    **{f"memref.atomic_{how}": _atomic for how in (*_UPDATES, "load")},
+    "memref.alloca": lambda f, op: Slot(op.result.type.element),  # type: ignore[union-attr]  # a SlotType, says the verifier
+    "memref.load": _load, "memref.store": _store, "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride,
+    "memref.cast": lambda f, op: f.data[op.operands[0]], "memref.subview": _subview, "memref.borrow": _borrow,
+    "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,
+    "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
+    "vector.load": _vector_load, "vector.maskedload": _vector_load,
+    "vector.store": _vector_store, "vector.maskedstore": _vector_store, "vector.stream_store": _vector_store,
+    "vector.gather": _gather, "vector.scatter": _scatter,
+}  # fmt: skip

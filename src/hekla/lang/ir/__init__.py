@@ -1,0 +1,1 @@
+"""The intermediate representation: functions of blocks of typed operations, in MLIR's vocabulary."""

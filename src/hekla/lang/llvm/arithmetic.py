@@ -1,0 +1,204 @@
+"""LLVM for arithmetic on scalars and vectors. Every operation is total: no input is undefined behaviour."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hekla.lang import types as t
+from hekla.lang.ir.core import Op
+from hekla.lang.llvm.names import literal, register_type, suffix
+
+if TYPE_CHECKING:
+    from hekla.lang.llvm.text import FunctionText
+
+Handler = Callable[["FunctionText", Op], None]
+
+
+def splat_literal(kind: t.Type, number: int | float | bool) -> str:
+    """Return a constant of a scalar type, or one spread over a vector."""
+    element = t.element_of(kind)
+    assert element is not None
+    one = literal(element, number)
+    return f"splat ({register_type(element)} {one})" if isinstance(kind, t.VecType) else one
+
+
+def _plain(instruction: str) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        a, b = op.operands
+        flags = " nsw" if op.attrs.get("no_overflow") else ""
+        f.set(op, f.make(f"{instruction}{flags} {f.typed(a)}, {f.ref(b)}"))
+
+    return handler
+
+
+def _negate(f: "FunctionText", op: Op) -> None:
+    f.set(op, f.make(f"fneg {f.typed(op.operands[0])}"))
+
+
+def _shift(instruction: str) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        """The amount counts modulo the width, as x86 and the interpreter do."""
+        a, b = op.operands
+        element = t.element_of(a.type)
+        assert element is not None
+        amount = f.ref(b)
+        known = f.constants.get(b)
+        if known is None or not 0 <= known < element.bits:
+            amount = f.make(f"and {f.typed(b)}, {splat_literal(a.type, element.bits - 1)}")
+        f.set(op, f.make(f"{instruction} {f.typed(a)}, {amount}"))
+
+    return handler
+
+
+def _division(instruction: str, *, signed: bool, remainder: bool) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        """Rounds down as Python does. By 0: quotient and remainder are 0. Smallest // -1 wraps to itself."""
+        a, b = op.operands
+        kind = register_type(a.type)
+        known = f.constants.get(b)
+        if known is not None and known > 0:
+            _by_positive_constant(f, op, instruction, int(known), signed=signed, remainder=remainder)
+            return
+        zero, one = splat_literal(a.type, 0), splat_literal(a.type, 1)
+        by_zero = f.make(f"icmp eq {kind} {f.ref(b)}, {zero}")
+        unsafe = by_zero
+        if signed:
+            by_minus_one = f.make(f"icmp eq {kind} {f.ref(b)}, {splat_literal(a.type, -1)}")
+            unsafe = f.make(f"or {_mask(a.type)} {by_zero}, {by_minus_one}")
+        divisor = f.make(f"select {_mask(a.type)} {unsafe}, {kind} {one}, {kind} {f.ref(b)}")
+        result = f.make(f"{instruction} {f.typed(a)}, {divisor}")
+        if signed:
+            result = _floored(f, op, result, divisor, remainder=remainder)
+            if not remainder:
+                negated = f.make(f"sub {kind} {zero}, {f.ref(a)}")
+                result = f.make(f"select {_mask(a.type)} {by_minus_one}, {kind} {negated}, {kind} {result}")
+        f.set(op, f.make(f"select {_mask(a.type)} {by_zero}, {kind} {zero}, {kind} {result}"))
+
+    return handler
+
+
+def _by_positive_constant(
+    f: "FunctionText", op: Op, instruction: str, known: int, *, signed: bool, remainder: bool
+) -> None:
+    a, b = op.operands
+    if known & (known - 1) == 0:
+        if remainder:
+            f.set(op, f.make(f"and {f.typed(a)}, {splat_literal(a.type, known - 1)}"))
+        else:
+            shift = "ashr" if signed else "lshr"
+            f.set(op, f.make(f"{shift} {f.typed(a)}, {splat_literal(a.type, known.bit_length() - 1)}"))
+        return
+    result = f.make(f"{instruction} {f.typed(a)}, {f.ref(b)}")
+    f.set(op, _floored(f, op, result, f.ref(b), remainder=remainder) if signed else result)
+
+
+def _floored(f: "FunctionText", op: Op, result: str, divisor: str, *, remainder: bool) -> str:
+    """Turn a quotient or remainder that cuts towards zero into one that rounds down."""
+    a = op.operands[0]
+    kind, mask, zero = register_type(a.type), _mask(a.type), splat_literal(a.type, 0)
+    rest = result if remainder else f.make(f"srem {f.typed(a)}, {divisor}")
+    signs = f.make(f"xor {kind} {rest}, {divisor}")
+    differ = f.make(f"icmp slt {kind} {signs}, {zero}")
+    inexact = f.make(f"icmp ne {kind} {rest}, {zero}")
+    wrong = f.make(f"and {mask} {differ}, {inexact}")
+    mended = f.make(
+        f"add {kind} {rest}, {divisor}" if remainder else f"sub {kind} {result}, {splat_literal(a.type, 1)}"
+    )
+    return f.make(f"select {mask} {wrong}, {kind} {mended}, {kind} {result}")
+
+
+def _mask(kind: t.Type) -> str:
+    return register_type(t.with_element(kind, t.bool_))
+
+
+def _compare(instruction: str) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        a, b = op.operands
+        f.set(op, f.make(f"{instruction} {op.attrs['predicate']} {f.typed(a)}, {f.ref(b)}"))
+
+    return handler
+
+
+def _float_choice(predicate: str) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        a, b = op.operands
+        is_a = f.make(f"fcmp {predicate} {f.typed(a)}, {f.ref(b)}")
+        f.set(op, f.make(f"select {_mask(a.type)} {is_a}, {f.typed(a)}, {f.typed(b)}"))
+
+    return handler
+
+
+def _intrinsic(name: str, *extra: str) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        kind = op.operands[0].type
+        args = [f.typed(v) for v in op.operands] + list(extra)
+        f.set(op, f.intrinsic(f"llvm.{name}.{suffix(kind)}", register_type(kind), args))
+
+    return handler
+
+
+def _fits(name: str) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        """Whether + - * of signed scalars gives the mathematical result."""
+        kind = register_type(op.operands[0].type)
+        pair = f"{{ {kind}, i1 }}"
+        full = f"llvm.s{name}.with.overflow.{kind}"
+        f.text.declare(full, pair, f"{kind}, {kind}")
+        both = f.make(f"call {pair} @{full}({f.typed(op.operands[0])}, {f.typed(op.operands[1])})")
+        f.set(op, f.make(f"xor i1 {f.make(f'extractvalue {pair} {both}, 1')}, true"))
+
+    return handler
+
+
+def _select(f: "FunctionText", op: Op) -> None:
+    assert op.result is not None
+    mask, a, b = op.operands
+    f.set(op, f.make(f"select {f.typed(mask)}, {f.typed(a)}, {f.typed(b)}"))
+
+
+def _convert(instruction: str) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        assert op.result is not None
+        source = op.operands[0]
+        if register_type(source.type) == register_type(op.result.type):
+            f.set(op, f.ref(source))
+            return
+        f.set(op, f.make(f"{instruction} {f.typed(source)} to {register_type(op.result.type)}"))
+
+    return handler
+
+
+def _saturating(name: str) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        assert op.result is not None
+        source, kind = op.operands[0], op.result.type
+        full = f"llvm.{name}.sat.{suffix(kind)}.{suffix(source.type)}"
+        f.set(op, f.intrinsic(full, register_type(kind), [f.typed(source)]))
+
+    return handler
+
+
+ARITHMETIC: dict[str, Handler] = {
+    "arith.addi": _plain("add"), "arith.subi": _plain("sub"), "arith.muli": _plain("mul"),
+    "arith.addi_fits": _fits("add"), "arith.subi_fits": _fits("sub"), "arith.muli_fits": _fits("mul"),
+    "arith.addf": _plain("fadd"), "arith.subf": _plain("fsub"), "arith.mulf": _plain("fmul"),
+    "arith.divf": _plain("fdiv"), "arith.negf": _negate,
+    "arith.andi": _plain("and"), "arith.ori": _plain("or"), "arith.xori": _plain("xor"),
+    "arith.shli": _shift("shl"), "arith.shrsi": _shift("ashr"), "arith.shrui": _shift("lshr"),
+    "arith.floordivsi": _division("sdiv", signed=True, remainder=False),
+    "arith.floormodsi": _division("srem", signed=True, remainder=True),
+    "arith.divui": _division("udiv", signed=False, remainder=False),
+    "arith.remui": _division("urem", signed=False, remainder=True),
+    "arith.cmpi": _compare("icmp"), "arith.cmpf": _compare("fcmp"), "arith.select": _select,
+    "arith.minf": _float_choice("olt"), "arith.maxf": _float_choice("ogt"),
+    "arith.minsi": _intrinsic("smin"), "arith.maxsi": _intrinsic("smax"),
+    "arith.minui": _intrinsic("umin"), "arith.maxui": _intrinsic("umax"),
+    "arith.trunci": _convert("trunc"), "arith.extsi": _convert("sext"), "arith.extui": _convert("zext"),
+    "arith.sitofp": _convert("sitofp"), "arith.uitofp": _convert("uitofp"),
+    "arith.extf": _convert("fpext"), "arith.truncf": _convert("fptrunc"), "arith.bitcast": _convert("bitcast"),
+    "arith.fptosi": _saturating("fptosi"), "arith.fptoui": _saturating("fptoui"),
+    "math.fma": _intrinsic("fma"), "math.sqrt": _intrinsic("sqrt"), "math.absf": _intrinsic("fabs"),
+    "math.floor": _intrinsic("floor"), "math.ceil": _intrinsic("ceil"), "math.trunc": _intrinsic("trunc"),
+    "math.roundeven": _intrinsic("roundeven"), "math.copysign": _intrinsic("copysign"),
+    "math.ctpop": _intrinsic("ctpop"), "math.ctlz": _intrinsic("ctlz", "i1 false"),
+    "math.cttz": _intrinsic("cttz", "i1 false"), "math.absi": _intrinsic("abs", "i1 false"),
+}  # fmt: skip

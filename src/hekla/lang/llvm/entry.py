@@ -1,0 +1,253 @@
+"""The function CPython calls: unpacks arguments, frees the interpreter lock, runs the kernel, packs its result.
+
+It is written in LLVM text like the kernel, reads NumPy arrays by their public C layout, and on anything it
+does not expect hands the same arguments to `self`, a Python callable that converts them or says what is wrong.
+Code refers to nothing by address: everything of the process is in the table `hekla_env`, filled after loading.
+
+    PyArrayObject (NumPy's C API, PyArrayObject_fields), offsets in bytes on 64-bit machines:
+    8 type, 16 data, 24 number of dimensions (i32), 32 dimensions, 40 strides (bytes), 56 descr, 64 flags (i32)
+"""
+
+from collections.abc import Sequence
+
+from hekla.lang import types as t
+from hekla.lang.ir.core import Function
+from hekla.lang.llvm.names import commas, register_type
+from hekla.lang.llvm.text import Text
+
+ENTRY, ENVIRONMENT = "hekla_call", "hekla_env"
+C_API = (
+    "PyFloat_AsDouble", "PyLong_AsLongLong", "PyLong_AsUnsignedLongLong", "PyErr_Occurred", "PyErr_Clear",
+    "PyEval_SaveThread", "PyEval_RestoreThread", "PyFloat_FromDouble", "PyLong_FromLongLong",
+    "PyLong_FromUnsignedLongLong", "PyBool_FromLong", "PyObject_Vectorcall", "Py_IncRef", "Py_DecRef",
+)  # fmt: skip
+OBJECTS = ("ndarray", "None", "True", "False", "fault")
+ALIGNED, WRITEABLE = 0x100, 0x400
+
+
+def environment_names(function: Function) -> list[str]:
+    """Return what the table holds, in order: C functions, objects, then the dtype of each view parameter."""
+    dtypes = [f"dtype:{i}" for i, p in enumerate(function.params) if isinstance(p.type, t.ViewType)]
+    return [*C_API, *OBJECTS, *dtypes]
+
+
+def can_be_called(function: Function) -> str:
+    """Return why Python cannot call a kernel, or an empty text."""
+    for param in function.params:
+        if not isinstance(param.type, t.ScalarType | t.ViewType):
+            return f"parameter {param.hint!r} is {param.type}"
+    if not isinstance(function.result, t.ScalarType | t.NoneType_):
+        return f"its result is {function.result}"
+    return ""
+
+
+class EntryText:
+    """Writes the entry of one kernel."""
+
+    def __init__(self, function: Function, text: Text) -> None:
+        self.function, self.text = function, text
+        self.lines: list[str] = []
+        self.env = environment_names(function)
+        self._count = 0
+        self.extents: list[tuple[bool, str, str]] = []  # (is written, first byte, past the last byte)
+
+    def run(self) -> None:
+        """Write the table and the entry into the module."""
+        params = self.function.params
+        self._continue_if(self.make(f"icmp eq i64 %count, {len(params)}"))
+        args: list[str] = []
+        for position, param in enumerate(params):
+            slot = self.make(f"getelementptr ptr, ptr %args, i64 {position}")
+            given = self.make(f"load ptr, ptr {slot}")
+            if isinstance(param.type, t.ViewType):
+                args += self._view(given, param.type, position)
+            else:
+                assert isinstance(param.type, t.ScalarType)
+                args.append(self._scalar(given, param.type))
+        self._disjoint()
+        self._run_kernel(args)
+        self.lines += ["slow:", *self._slow()]
+        table = f"@{ENVIRONMENT} = global [{len(self.env)} x ptr] zeroinitializer"
+        head = f"define ptr @{ENTRY}(ptr %self, ptr %args, i64 %count) #0 {{"
+        self.text.functions.append("\n".join([table, head, "entry:", *self.lines, "}"]))
+
+    # --- writing ----------------------------------------------------------------------------------------
+
+    def make(self, text: str) -> str:
+        """Write a line that gives a value and return its name."""
+        self._count += 1
+        self.lines.append(f"  %t{self._count} = {text}")
+        return f"%t{self._count}"
+
+    def line(self, text: str) -> None:
+        """Write a line that gives nothing."""
+        self.lines.append(f"  {text}")
+
+    def label(self) -> str:
+        """Return an unused block name."""
+        self._count += 1
+        return f"l{self._count}"
+
+    def _continue_if(self, condition: str) -> None:
+        following = self.label()
+        self.line(f"br i1 {condition}, label %{following}, label %slow")
+        self.lines.append(f"{following}:")
+
+    def _env(self, name: str) -> str:
+        index = self.env.index(name)
+        return self.make(f"load ptr, ptr getelementptr (ptr, ptr @{ENVIRONMENT}, i64 {index})")
+
+    def _field(self, pointer: str, offset: int, kind: str) -> str:
+        at = self.make(f"getelementptr i8, ptr {pointer}, i64 {offset}")
+        return self.make(f"load {kind}, ptr {at}")
+
+    # --- arguments --------------------------------------------------------------------------------------
+
+    def _scalar(self, given: str, kind: t.ScalarType) -> str:
+        if kind.kind == "bool":
+            is_true = self.make(f"icmp eq ptr {given}, {self._env('True')}")
+            is_false = self.make(f"icmp eq ptr {given}, {self._env('False')}")
+            self._continue_if(self.make(f"or i1 {is_true}, {is_false}"))
+            return f"i1 {is_true}"
+        if kind.kind == "float":
+            number = self.make(f"call double {self._env('PyFloat_AsDouble')}(ptr {given})")
+            self._check_error(self.make(f"fcmp une double {number}, -1.0"))
+            if kind != t.f64:
+                number = self.make(f"fptrunc double {number} to {register_type(kind)}")
+            return f"{register_type(kind)} {number}"
+        function = "PyLong_AsLongLong" if kind.signed or kind.bits < 64 else "PyLong_AsUnsignedLongLong"
+        number = self.make(f"call i64 {self._env(function)}(ptr {given})")
+        self._check_error(self.make(f"icmp ne i64 {number}, -1"))
+        if kind.bits < 64:
+            narrow = self.make(f"trunc i64 {number} to i{kind.bits}")
+            again = self.make(f"{'sext' if kind.signed else 'zext'} i{kind.bits} {narrow} to i64")
+            self._continue_if(self.make(f"icmp eq i64 {number}, {again}"))
+            number = narrow
+        return f"{register_type(kind)} {number}"
+
+    def _check_error(self, surely_good: str) -> None:
+        """-1 may be the number or an error: ask, and on an error let `self` say it better."""
+        good, ask, bad = self.label(), self.label(), self.label()
+        self.line(f"br i1 {surely_good}, label %{good}, label %{ask}")
+        self.lines.append(f"{ask}:")
+        error = self.make(f"call ptr {self._env('PyErr_Occurred')}()")
+        self.line(f"br i1 {self.make(f'icmp eq ptr {error}, null')}, label %{good}, label %{bad}")
+        self.lines.append(f"{bad}:")
+        self.line(f"call void {self._env('PyErr_Clear')}()")
+        self.line("br label %slow")
+        self.lines.append(f"{good}:")
+
+    def _view(self, given: str, kind: t.ViewType, position: int) -> list[str]:
+        self._continue_if(self.make(f"icmp eq ptr {self._field(given, 8, 'ptr')}, {self._env('ndarray')}"))
+        self._continue_if(self.make(f"icmp eq ptr {self._field(given, 56, 'ptr')}, {self._env(f'dtype:{position}')}"))
+        self._continue_if(self.make(f"icmp eq i32 {self._field(given, 24, 'i32')}, {kind.rank}"))
+        wanted = ALIGNED | (WRITEABLE if kind.mutable else 0)
+        flags = self.make(f"and i32 {self._field(given, 64, 'i32')}, {wanted}")
+        self._continue_if(self.make(f"icmp eq i32 {flags}, {wanted}"))
+        data = self._field(given, 16, "ptr")
+        sizes, steps = self._field(given, 32, "ptr"), self._field(given, 40, "ptr")
+        shape = [self._field(sizes, 8 * d, "i64") for d in range(kind.rank)]
+        strides = [self._field(steps, 8 * d, "i64") for d in range(kind.rank)]
+        empty = self._extent(kind, data, shape, strides)
+        size = t.size_and_align(kind.element)[0]
+        if not kind.strided:
+            dense = self.make(f"icmp eq i64 {strides[-1]}, {size}")
+            short = self.make(f"icmp sle i64 {shape[-1]}, 1")
+            fits = self.make(f"or i1 {dense}, {short}")
+            self._continue_if(self.make(f"or i1 {fits}, {empty}"))
+            strides = strides[:-1]
+        words = [f"i64 {d}" for d in shape]
+        for stride in strides:
+            if size > 1:
+                rest = self.make(f"srem i64 {stride}, {size}")
+                self._continue_if(self.make(f"icmp eq i64 {rest}, 0"))
+                stride = self.make(f"sdiv exact i64 {stride}, {size}")
+            words.append(f"i64 {stride}")
+        return [f"ptr {data}", *words]
+
+    def _extent(self, kind: t.ViewType, data: str, shape: Sequence[str], strides: Sequence[str]) -> str:
+        """Note the bytes a view covers, and return whether there are none."""
+        low = high = self.make(f"ptrtoint ptr {data} to i64")
+        empty = "false"
+        for length, stride in zip(shape, strides, strict=True):
+            reach = self.make(f"mul i64 {self.make(f'sub i64 {length}, 1')}, {stride}")
+            backwards = self.make(f"icmp slt i64 {reach}, 0")
+            low = self.make(f"add i64 {low}, {self.make(f'select i1 {backwards}, i64 {reach}, i64 0')}")
+            high = self.make(f"add i64 {high}, {self.make(f'select i1 {backwards}, i64 0, i64 {reach}')}")
+            empty = self.make(f"or i1 {empty}, {self.make(f'icmp eq i64 {length}, 0')}")
+        high = self.make(f"add i64 {high}, {t.size_and_align(kind.element)[0]}")
+        high = self.make(f"select i1 {empty}, i64 {low}, i64 {high}")
+        self.extents.append((kind.mutable, low, high))
+        return empty
+
+    def _disjoint(self) -> None:
+        """What one parameter writes no other may see."""
+        for i, (writes, low, high) in enumerate(self.extents):
+            for other_writes, other_low, other_high in self.extents[i + 1 :]:
+                if writes or other_writes:
+                    before = self.make(f"icmp ule i64 {high}, {other_low}")
+                    after = self.make(f"icmp ule i64 {other_high}, {low}")
+                    apart = self.make(f"or i1 {before}, {after}")
+                    # an empty view meets nobody
+                    none_first = self.make(f"icmp eq i64 {low}, {high}")
+                    none_second = self.make(f"icmp eq i64 {other_low}, {other_high}")
+                    apart = self.make(f"or i1 {apart}, {self.make(f'or i1 {none_first}, {none_second}')}")
+                    self._continue_if(apart)
+
+    # --- the call ---------------------------------------------------------------------------------------
+
+    def _run_kernel(self, args: list[str]) -> None:
+        result = register_type(self.function.result)
+        if self.text.faults:
+            fault = self.make("alloca i64")
+            self.line(f"store i64 0, ptr {fault}")
+            args = [*args, f"ptr {fault}"]
+        state = self.make(f"call ptr {self._env('PyEval_SaveThread')}()")
+        call = f"call {result} @{self.function.symbol}({commas(args)})"
+        value = ""
+        if result == "void":
+            self.line(call)
+        else:
+            value = self.make(call)
+        self.line(f"call void {self._env('PyEval_RestoreThread')}(ptr {state})")
+        if self.text.faults:
+            self._raise_fault(fault)
+        self.line(f"ret ptr {self._result(value)}")
+
+    def _raise_fault(self, fault: str) -> None:
+        number = self.make(f"load i64, ptr {fault}")
+        good, bad = self.label(), self.label()
+        self.line(f"br i1 {self.make(f'icmp eq i64 {number}, 0')}, label %{good}, label %{bad}")
+        self.lines.append(f"{bad}:")
+        boxed = self.make(f"call ptr {self._env('PyLong_FromLongLong')}(i64 {number})")
+        place = self.make("alloca ptr")
+        self.line(f"store ptr {boxed}, ptr {place}")
+        call = f"call ptr {self._env('PyObject_Vectorcall')}(ptr {self._env('fault')}, ptr {place}, i64 1, ptr null)"
+        raised = self.make(call)
+        self.line(f"call void {self._env('Py_DecRef')}(ptr {boxed})")
+        self.line(f"ret ptr {raised}")
+        self.lines.append(f"{good}:")
+
+    def _result(self, value: str) -> str:
+        kind = self.function.result
+        if not isinstance(kind, t.ScalarType):
+            nothing = self._env("None")
+            self.line(f"call void {self._env('Py_IncRef')}(ptr {nothing})")
+            return nothing
+        text = register_type(kind)
+        if kind.kind == "bool":
+            return self.make(f"call ptr {self._env('PyBool_FromLong')}(i64 {self.make(f'zext i1 {value} to i64')})")
+        if kind.kind == "float":
+            wide = value if kind == t.f64 else self.make(f"fpext {text} {value} to double")
+            return self.make(f"call ptr {self._env('PyFloat_FromDouble')}(double {wide})")
+        if kind.bits < 64:
+            value = self.make(f"{'sext' if kind.signed else 'zext'} {text} {value} to i64")
+        function = "PyLong_FromLongLong" if kind.signed else "PyLong_FromUnsignedLongLong"
+        return self.make(f"call ptr {self._env(function)}(i64 {value})")
+
+    def _slow(self) -> list[str]:
+        self.lines, before = [], self.lines
+        call = self._env("PyObject_Vectorcall")
+        self.line(f"ret ptr {self.make(f'call ptr {call}(ptr %self, ptr %args, i64 %count, ptr null)')}")
+        self.lines, slow = before, self.lines
+        return slow

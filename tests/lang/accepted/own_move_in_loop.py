@@ -1,0 +1,9 @@
+from hekla.lang import buffer, f32, index, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1], n: index):
+    for i in range(n):
+        a = buffer(f32, n)
+        b = a
+        x[i] = b[i]

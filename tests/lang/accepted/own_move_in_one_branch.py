@@ -1,0 +1,9 @@
+from hekla.lang import buffer, f32, index, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1], n: index):
+    a = buffer(f32, n)
+    if n > 3:
+        b = a
+        x[0] = b[0]

@@ -1,0 +1,8 @@
+from hekla.lang import buffer, drop, f32, index, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1], n: index):
+    a = buffer(f32, n)
+    x[0] = a[0]
+    drop(a)

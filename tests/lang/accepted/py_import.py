@@ -1,0 +1,8 @@
+import math
+
+from hekla.lang import f32, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    x[0] = math.pi

@@ -1,0 +1,7 @@
+from hekla.lang import Array, f32, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    a = Array[f32, 2](1.0, 2.0)
+    x[0] = a[0]

@@ -1,0 +1,7 @@
+from hekla.lang import f32, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    if x[0] == 1.0:
+        x[0] = 2.0

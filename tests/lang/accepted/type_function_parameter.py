@@ -1,0 +1,16 @@
+from hekla.lang import f32, Function, kernel, MutView
+
+
+@kernel
+def f(a: f32) -> f32:
+    return a
+
+
+@kernel
+def apply(a: f32, *, g: Function) -> f32:
+    return g(a)
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    x[0] = apply(x[0], g=f)

@@ -1,0 +1,9 @@
+# expect: KernelTypeError 9:12 'a' has no value on some way to here
+from hekla.lang import f32, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    if x[0] > 0.0:
+        a = 1.0
+    x[0] = a

@@ -1,0 +1,11 @@
+# expect: OwnershipError 9:5 'a' is written while 'v', which may write the same memory, is still in use
+from hekla.lang import Array, f32, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    a = Array[f32, 8](0.0)
+    v = a.mut()
+    a[0] = 1.0
+    v[1] = 2.0
+    x[0] = a[0]

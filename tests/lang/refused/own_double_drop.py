@@ -1,0 +1,9 @@
+# expect: OwnershipError 9:5 'a' was dropped
+from hekla.lang import buffer, drop, f32, index, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1], n: index):
+    a = buffer(f32, n)
+    drop(a)
+    drop(a)

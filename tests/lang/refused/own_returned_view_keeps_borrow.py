@@ -1,0 +1,14 @@
+# expect: OwnershipError 13:5 'x' is written while 'v', which may write the same memory, is still in use
+from hekla.lang import f32, kernel, MutView
+
+
+@kernel
+def f(a: MutView[f32, 1]) -> MutView[f32, 1]:
+    return a[2:4]
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    v = f(x)
+    x[0] = 1.0
+    v[0] = 2.0

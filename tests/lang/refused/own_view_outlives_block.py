@@ -1,0 +1,12 @@
+# expect: OwnershipError 12:12 'v' is used after 'b', whose memory it looks at, is freed
+from hekla.lang import buffer, f32, index, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1], n: index):
+    a = buffer(f32, n)
+    v = a.view()
+    if n > 3:
+        b = buffer(f32, n)
+        v = b.view()
+    x[0] = v[0]

@@ -1,0 +1,7 @@
+# expect: UnsupportedPythonError 7:5 assert is not part of the language
+from hekla.lang import f32, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    assert x[0] > 0.0

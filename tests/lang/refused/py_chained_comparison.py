@@ -1,0 +1,8 @@
+# expect: UnsupportedPythonError 7:8 a chained comparison is not part of the language
+from hekla.lang import f32, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    if 0.0 < x[0] < 1.0:
+        x[0] = 0.0

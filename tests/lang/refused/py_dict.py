@@ -1,0 +1,8 @@
+# expect: UnsupportedPythonError 7:9 a dict is not part of the language
+from hekla.lang import f32, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    a = {}
+    x[0] = 1.0

@@ -1,0 +1,8 @@
+# expect: UnsupportedPythonError 7:5 global is not part of the language
+from hekla.lang import f32, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    global y
+    x[0] = 1.0

@@ -1,0 +1,8 @@
+# expect: KernelTypeError 8:14 index 4 is past the end, length 4
+from hekla.lang import Array, f32, kernel, MutView
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    a = Array[f32, 4](0.0)
+    x[0] = a[4]

@@ -1,0 +1,15 @@
+# expect: KernelTypeError 9:12 the parameter T is not determined by the arguments
+from hekla.lang import f32, kernel, MutView, TypeParam
+
+
+T = TypeParam('T')
+
+
+@kernel
+def f() -> T:
+    return T(1)
+
+
+@kernel
+def program(x: MutView[f32, 1]):
+    x[0] = f32(f())

@@ -1,0 +1,90 @@
+"""The store of object code: hits, damage, full disks, two writers."""
+# mypy: disable-error-code="valid-type,no-untyped-def,misc,operator,type-arg,no-any-return"
+# (the bodies and annotations of kernels are Hekla's language, which mypy reads as Python)
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hekla.lang import Options, f64, kernel
+from hekla.lang.kernel import Kernel
+from hekla.lang.llvm.cache import HEADER_BYTES, CodeCache
+
+
+@kernel
+def twice(x: f64) -> f64:
+    return x + x
+
+
+def fresh(cache: CodeCache, *, checked: bool = False) -> Kernel:
+    """Return the kernel with nothing compiled in this process."""
+    return Kernel(twice.definition, Options(cache=cache, checked=checked))
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return the files of the store."""
+    return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def test_the_second_compilation_is_read_from_disk(tmp_path: Path) -> None:
+    cache = CodeCache(tmp_path)
+    first, second = fresh(cache).compile(), fresh(cache).compile()
+    assert (first.code[1], second.code[1]) == (False, True)
+    assert first.code[0] == second.code[0]
+    assert second(4.0) == 8.0
+
+
+def test_other_flags_are_other_code(tmp_path: Path) -> None:
+    cache = CodeCache(tmp_path)
+    assert not fresh(cache).compile().code[1]
+    assert not fresh(cache, checked=True).compile().code[1]
+    assert len(entries(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "magic"])
+def test_a_damaged_entry_is_rebuilt(tmp_path: Path, damage: str) -> None:
+    cache = CodeCache(tmp_path)
+    code, _ = fresh(cache).compile().code
+    (path,) = entries(tmp_path)
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[HEADER_BYTES + 100] ^= 1
+    elif damage == "magic":
+        content[0] ^= 1
+    path.write_bytes(content[: {"cut": len(content) // 2, "empty": 0}.get(damage, len(content))])
+    again = fresh(cache).compile()
+    assert again.code == (code, False)
+    assert again(1.0) == 2.0
+    assert fresh(cache).compile().code[1]
+
+
+def test_a_disk_that_takes_nothing_costs_only_time() -> None:
+    for folder in (Path("/proc/no/such/place"), Path("/dev/full/under-a-device"), None):
+        compiled = fresh(CodeCache(folder)).compile()
+        assert compiled(2.0) == 4.0
+        assert not compiled.code[1]
+
+
+def test_a_failed_write_leaves_no_rest(tmp_path: Path) -> None:
+    cache = CodeCache(tmp_path)
+    key = "ab" * 32
+    path = cache.path(key)
+    assert path is not None
+    path.mkdir(parents=True)  # the final rename cannot succeed
+    assert not cache.put(key, b"code")
+    assert entries(tmp_path) == []
+
+
+def test_two_processes_fill_one_store(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from hekla.lang import f64, kernel\n\n\n@kernel\ndef thrice(x: f64) -> f64:\n    return 3.0 * x\n\n\n"
+        "assert thrice(2.0) == 6.0\n"
+    )
+    environment = {**os.environ, "HEKLA_CACHE": str(tmp_path / "store")}
+    running = [subprocess.Popen([sys.executable, str(program)], env=environment) for _ in range(2)]
+    assert [p.wait(60) for p in running] == [0, 0]
+    assert len(entries(tmp_path / "store")) == 1

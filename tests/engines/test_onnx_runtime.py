@@ -141,9 +141,10 @@ def test_unaligned_and_foreign_byte_orders_are_read_right(tmp_path: Path) -> Non
 
 def test_an_error_in_a_run_names_the_node_in_one_line(tmp_path: Path) -> None:
     engine = load(source_of(tmp_path, gather_model()))
-    with pytest.raises(EngineError) as caught:
+    with pytest.raises(InputError) as caught:
         engine.run({"index": np.array([7])})
-    assert str(caught.value).startswith("m: Gather node /lookup: indices element out of data bounds, idx=7")
+    message = str(caught.value)
+    assert message.startswith("inputs of 'm': Gather node /lookup: indices element out of data bounds, idx=7")
     engine.close()
 
 

@@ -79,8 +79,8 @@ class Engine(Protocol):
 
         Inputs are only read, and may be views of memory that is reused after the call. What is returned
         belongs to the caller. The caller has checked names, dtypes and shapes against `inputs`.
-        Errors: EngineError if the computation failed; CancelledError if it stopped because it was asked to;
-        UnavailableError if the engine is dead.
+        Errors: EngineError if the computation failed; InputError if it failed because of the values given;
+        CancelledError if it stopped because it was asked to; UnavailableError if the engine is dead.
         """
 
     def close(self) -> None:

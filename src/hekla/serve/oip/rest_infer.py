@@ -8,12 +8,14 @@ from hekla.serve.http.message import Exchange
 from hekla.serve.http.router import Router
 from hekla.serve.oip.rest_line import Line
 from hekla.serve.oip.rest_plan import Plan, RestPlans
+from hekla.serve.oip.rest_raw import decode_raw_request
 from hekla.serve.oip.rest_request import Wanted, decode_infer
 from hekla.serve.oip.rest_response import encode_infer, encode_like_last
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
 from hekla.serve.request import InferRequest, InferResponse
 from hekla.serve.service import Service
 
+_ALL_IN_JSON = Wanted()
 _REMEMBERED = 1024  # models and versions whose requests' plans are kept
 
 
@@ -54,6 +56,10 @@ class InferRoute:
 
     def _read_in_full(self, exchange: Exchange, parameters: tuple[str, ...], json_bytes: int | None) -> None:
         version = parameters[1] if len(parameters) > 1 else ""
+        if json_bytes == 0:
+            request = decode_raw_request(self._service, parameters[0], version, exchange.body)
+            self._start(exchange, parameters, json_bytes, request, _ALL_IN_JSON, None)
+            return
         request, wanted = decode_infer(parameters[0], version, exchange.body, json_bytes, self._regions)
         self._start(exchange, parameters, json_bytes, request, wanted, None)
 
@@ -76,7 +82,9 @@ class InferRoute:
             request.request_id = request_id.decode("latin-1")
 
         def done(answer: InferResponse | HeklaError) -> None:
-            if plan is None and isinstance(answer, InferResponse):  # of a model there is: strangers' names are not kept
+            if (
+                plan is None and json_bytes != 0 and isinstance(answer, InferResponse)
+            ):  # of a model there is: strangers' names are not kept
                 self._learn(parameters, body, json_bytes, request, wanted)
             self._answer(exchange, wanted, plan, answer)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from hekla.protocols.tensor import Tensors
-from hekla.serve.request import Done, InferRequest
+from hekla.serve.request import Done, InferRequest, Signature
 
 # Values of the JSON documents the Open Inference Protocol defines (metadata, config, statistics, index).
 Json = dict[str, Any]
@@ -20,8 +20,9 @@ class Ticket(Protocol):
 class Express(Protocol):
     """A short way through a model, for doors that join like requests themselves. Always optional.
 
-    A door counts a request in with `enter` and, within the same turn of the loop, hands it over with others in `run`
-    or takes it out with `leave` and sends it by `Service.infer`.
+    A door counts a request in with `enter` and, within the same turn of the loop, hands it over with others in `run`.
+    If it likes the outputs it counts them all out with `answered` and answers them; else it takes them out with
+    `leave` and sends each by `Service.infer`.
     """
 
     @property
@@ -32,15 +33,21 @@ class Express(Protocol):
     def is_current(self) -> bool:
         """False once another version of the model's files is served: ask for its way."""
 
+    @property
+    def version(self) -> str:
+        """The version of the model, as answers name it."""
+
+    def has_checked(self, signature: Signature) -> bool:
+        """True if a request of this signature was found to fit the model: only such may take this way."""
+
     def enter(self) -> bool: ...
 
     def leave(self, requests: int) -> None: ...
 
-    def run(self, inputs: Tensors, rows: int, received_s: Sequence[float], copied_bytes: int) -> Tensors | None:
-        """Return the outputs of joined requests, which have left then; None: send each by `Service.infer`.
+    def run(self, inputs: Tensors, rows: int, copied_bytes: int) -> Tensors | None:
+        """Return the outputs of joined requests of a signature that was checked, all but their rows; None: `leave`."""
 
-        The inputs were checked: each is like one that `Service.infer` answered, but for its rows.
-        """
+    def answered(self, rows: int, received_s: Sequence[float]) -> None: ...
 
 
 class Service(Protocol):

@@ -37,15 +37,18 @@ class InferenceCalls:
         """Answer one ModelInferRequest."""
         scanned = self._decoder.scan(message)
         line = self._lines.get(id(scanned.plan))
-        if line is None or not line[1].takes(call, message, scanned):
+        if line is None or not line[1].takes(call, scanned):
             self._start(call, scanned)
 
-    def _alone(self, call: UnaryCall, message: Message) -> None:
+    def _alone(self, call: UnaryCall, scanned: ScannedMessage) -> None:
         """Answer a call that could not be answered in a batch with others."""
         try:
-            self._start(call, self._decoder.scan(message))
+            self._start(call, scanned)
         except HeklaError as error:
             call.fail_with(error)
+        except Exception:  # noqa: BLE001  # the boundary of a request
+            _log.exception("a call could not be started")
+            call.fail(Code.INTERNAL, "internal error")
 
     def _start(self, call: UnaryCall, scanned: ScannedMessage) -> None:
         plan = scanned.plan
@@ -77,7 +80,7 @@ class InferenceCalls:
             return
         self._lines.pop(id(plan), None)
         express = self._service.express(plan.model, plan.version)
-        if express is not None:
+        if express is not None and express.has_checked(plan.signature):
             if len(self._lines) >= _REMEMBERED:
                 self._lines.clear()
             self._lines[id(plan)] = plan, GrpcLine(plan, express, self._alone)

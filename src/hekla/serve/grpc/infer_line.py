@@ -17,15 +17,15 @@ from hekla.serve.grpc.call import UnaryCall
 from hekla.serve.grpc.infer_plan import InferPlan
 from hekla.serve.grpc.infer_request import ScannedMessage
 from hekla.serve.grpc.infer_response import one_tensor_message
-from hekla.serve.grpc.message_reader import Message
+from hekla.serve.http2.stream import Buffer
 from hekla.serve.oip.join import PlannedTensor, join_binary
 from hekla.serve.service import Express
 
 _TURN_S = 2e-3  # so long may batches hold the event loop before it looks at its sockets again
 _log = logging.getLogger(__name__)
 
-# How a call takes the ordinary way after all.
-Ordinary = Callable[[UnaryCall, Message], None]
+# How a call takes the ordinary way after all. Never raises.
+Ordinary = Callable[[UnaryCall, ScannedMessage], None]
 
 
 class GrpcLine:
@@ -38,19 +38,15 @@ class GrpcLine:
         self._sizes = [tensor.stop - tensor.start for tensor in self._tensors]
         self._rows = self._tensors[0].shape[0] if self._tensors and self._tensors[0].shape else 0
         self._most = express.max_rows // self._rows if self._rows else 0  # calls of one batch
-        self._calls: list[tuple[UnaryCall, Message, str, float]] = []
-        self._payloads: list[bytes | memoryview] = []
+        self._calls: list[tuple[UnaryCall, ScannedMessage, float]] = []
 
-    def takes(self, call: UnaryCall, message: Message, scanned: ScannedMessage) -> bool:
+    def takes(self, call: UnaryCall, scanned: ScannedMessage) -> bool:
         """Queue a call for the batch of this turn; False if it must go the ordinary way."""
         if self._plan.last_answer is None or not self._most or call.deadline_s or call.head.metadata:
             return False
-        spans = scanned.spans
-        if [size for _, size in spans] != self._sizes or not self.express.enter():
+        if [size for _, size in scanned.spans] != self._sizes or not self.express.enter():
             return False
-        pieces = [message[start : start + size] for start, size in spans]
-        self._calls.append((call, message, scanned.request_id, time.monotonic()))
-        self._payloads.append(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        self._calls.append((call, scanned, time.monotonic()))
         if len(self._calls) == 1:
             asyncio.get_running_loop().call_soon(self._flush)
         return True
@@ -58,37 +54,59 @@ class GrpcLine:
     def _flush(self) -> None:
         until_s = time.monotonic() + _TURN_S
         while self._calls:
-            calls, payloads = self._calls[: self._most], self._payloads[: self._most]
-            del self._calls[: self._most], self._payloads[: self._most]
+            calls = self._calls[: self._most]
+            del self._calls[: self._most]
             try:
-                answered = self._answers(calls, payloads)
+                messages = self._messages(calls)
             # A boundary: nobody stays unanswered because of it.
             except Exception:  # noqa: BLE001 - logged with its trace
                 _log.exception("a batch of model %s could not be answered at once", self._plan.model)
-                answered = False
-            if not answered:
-                for call, message, _, _ in calls:
-                    self._ordinary(call, message)
+                messages = None
+            if messages is None:
+                self.express.leave(len(calls))
+                for call, scanned, _ in calls:
+                    self._ordinary(call, scanned)
+            else:
+                self.express.answered(self._rows * len(calls), [received_s for _, _, received_s in calls])
+                for (call, _, _), answer in zip(calls, messages, strict=True):
+                    _respond(call, answer)
             if self._calls and time.monotonic() > until_s:
                 asyncio.get_running_loop().call_soon(self._flush)
                 return
 
-    def _answers(
-        self, calls: Sequence[tuple[UnaryCall, Message, str, float]], payloads: Sequence[bytes | memoryview]
-    ) -> bool:
-        """Answer calls that entered; False if they have left for the ordinary way."""
-        inputs, copied_bytes = join_binary(self._tensors, payloads)
+    def _messages(
+        self, calls: Sequence[tuple[UnaryCall, ScannedMessage, float]]
+    ) -> Sequence[bytes | list[Buffer]] | None:
+        """Return the answers to calls that entered; None if they must go the ordinary way."""
+        pieces_of: list[list[memoryview]] = [[] for _ in self._tensors]
+        for _, scanned, _ in calls:
+            view = memoryview(scanned.message)  # a slice of bytes would be a copy
+            for pieces, (start, size) in zip(pieces_of, scanned.spans, strict=True):
+                pieces.append(view[start : start + size])
+        inputs, copied_bytes = join_binary(self._tensors, pieces_of)
         rows = self._rows * len(calls)
-        outputs = self.express.run(inputs, rows, [received_s for _, _, _, received_s in calls], copied_bytes)
+        outputs = self.express.run(inputs, rows, copied_bytes)
         answer = self._plan.last_answer
-        if outputs is None or answer is None or (not self._plan.outputs and len(outputs) != 1):
-            return False
+        if outputs is None or answer is None or answer.version != self.express.version:
+            return None
         array = outputs.get(answer.name)
-        if array is None or array.dtype != answer.dtype or array.shape != (rows, *answer.shape[1:]):
-            return False
-        for (call, _, request_id, _), raw in zip(calls, _parts(array, len(calls)), strict=True):
-            call.respond(one_tensor_message(answer.head, request_id, raw))
-        return True
+        if array is None or (not self._plan.outputs and len(outputs) != 1):
+            return None
+        if answer.shape[:1] != (self._rows,) or array.shape != (rows, *answer.shape[1:]) or array.dtype != answer.dtype:
+            return None
+        parts = _parts(array, len(calls))
+        return [
+            one_tensor_message(answer.head, scanned.request_id, raw)
+            for (_, scanned, _), raw in zip(calls, parts, strict=True)
+        ]
+
+
+def _respond(call: UnaryCall, message: bytes | list[Buffer]) -> None:
+    try:
+        call.respond(message)
+    # A request's boundary: the others of its batch do not suffer.
+    except Exception:  # noqa: BLE001 - logged with its trace
+        _log.exception("an answer could not be handed over")
 
 
 def has_line(plan: InferPlan) -> bool:

@@ -46,8 +46,9 @@ class SharedRange:
 
 @dataclass(frozen=True, slots=True)
 class TensorAnswer:
-    """An answer of one tensor and nothing else: its message up to the id, given this dtype and shape."""
+    """An answer of one tensor and nothing else: its message up to the id, given this version, dtype and shape."""
 
+    version: str
     name: str
     dtype: "np.dtype[Any]"
     shape: tuple[int, ...]

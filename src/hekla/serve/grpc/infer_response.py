@@ -56,8 +56,13 @@ class InferResponseEncoder:
         last = plan.last_answer
         if array.dtype.hasobject or not array.size or not array.shape:
             plan.last_answer = None
-        elif last is None or last.shape != array.shape or last.dtype != array.dtype:
-            plan.last_answer = TensorAnswer(name, array.dtype, array.shape, self._head(response, {}))
+        elif last is None or (last.shape, last.dtype, last.version, last.name) != (
+            array.shape,
+            array.dtype,
+            response.version,
+            name,
+        ):
+            plan.last_answer = TensorAnswer(response.version, name, array.dtype, array.shape, self._head(response, {}))
 
     def encode_in_stream(self, response: InferResponse, shared: Mapping[str, SharedRange]) -> list[Buffer]:
         """Return a ModelStreamInferResponse. Errors: as of `encode`."""

@@ -20,17 +20,16 @@ class PlannedTensor:
     stop: int = 0
 
 
-def join_binary(tensors: Sequence[PlannedTensor], payloads: Sequence[bytes | memoryview]) -> tuple[Tensors, int]:
-    """Return the tensors of all payloads joined along their first axis, and how many bytes were copied for it.
+def join_binary(
+    tensors: Sequence[PlannedTensor], pieces_of: Sequence[Sequence[bytes | memoryview]]
+) -> tuple[Tensors, int]:
+    """Return tensors joined along their first axis, and how many bytes were copied for it.
 
-    A single payload is viewed, not copied, where it is aligned.
+    `pieces_of` has for each tensor its bytes in each request. A single one is viewed, not copied, where it is aligned.
     """
     inputs: dict[str, Array] = {}
     copied_bytes = 0
-    for tensor in tensors:
-        pieces = payloads
-        if len(tensors) > 1:
-            pieces = [payload[tensor.start : tensor.stop] for payload in payloads]
+    for tensor, pieces in zip(tensors, pieces_of, strict=True):
         array: Array = np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), tensor.dtype.numpy)
         if not array.flags.aligned:
             array = array.copy()

@@ -41,18 +41,28 @@ class InferRoute:
             return
         if line is None or not line.express.is_current:
             self._open_line(plan, parameters)
+        self._read_by_plan(exchange, parameters, json_bytes, plan, payload)
+
+    def _alone(self, exchange: Exchange, parameters: tuple[str, ...], plan: Plan, payload: bytes | memoryview) -> None:
+        """Start an inference that could not be answered in a batch with others."""
+        try:
+            self._read_by_plan(exchange, parameters, _json_bytes(exchange), plan, payload)
+        except Exception as error:  # noqa: BLE001  # the request boundary
+            self._router.abort(exchange, error)
+
+    def _read_by_plan(
+        self,
+        exchange: Exchange,
+        parameters: tuple[str, ...],
+        json_bytes: int | None,
+        plan: Plan,
+        payload: bytes | memoryview,
+    ) -> None:
         request = plan.read(payload)
         if request is None:
             self._read_in_full(exchange, parameters, json_bytes)
         else:
             self._start(exchange, parameters, json_bytes, request, plan.wanted, plan)
-
-    def _alone(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
-        """Start an inference that could not be answered in a batch with others."""
-        try:
-            self._read_in_full(exchange, parameters, _json_bytes(exchange))
-        except HeklaError as error:
-            self._router.fail(exchange, error)
 
     def _read_in_full(self, exchange: Exchange, parameters: tuple[str, ...], json_bytes: int | None) -> None:
         version = parameters[1] if len(parameters) > 1 else ""
@@ -133,10 +143,12 @@ class InferRoute:
         if like.priority or like.timeout_us or like.sequence is not None or plan.last_answer is None:
             return
         express = self._service.express(like.model, like.version)
-        if express is not None:
+        if express is not None and express.has_checked(plan.signature):
             if len(self._lines) >= _REMEMBERED:
                 self._lines.clear()
-            self._lines[plan] = Line(plan, express, lambda exchange: self._alone(exchange, parameters))
+            self._lines[plan] = Line(
+                plan, express, lambda exchange, payload: self._alone(exchange, parameters, plan, payload)
+            )
 
 
 def _json_bytes(exchange: Exchange) -> int | None:

@@ -29,8 +29,8 @@ _BINARY = b"application/octet-stream"
 _COMPRESSED_BYTES = 1024  # from here on answers are compressed for clients that ask
 _TURN_S = 2e-3  # so long may batches hold the event loop before it looks at its sockets again
 
-# How a request takes the ordinary way after all.
-Ordinary = Callable[[Exchange], None]
+# How a request, with its payload, takes the ordinary way after all. Never raises.
+Ordinary = Callable[[Exchange, bytes | memoryview], None]
 
 
 class Line:
@@ -54,10 +54,9 @@ class Line:
             return False
         if not self._plan.is_binary and not _is_one_list(payload):
             return False
-        if not self.express.enter():
-            return False
         if b"accept-encoding" in exchange.headers and answer.answer_bytes >= _COMPRESSED_BYTES:
-            self.express.leave(1)
+            return False
+        if not self.express.enter():
             return False
         self._exchanges.append(exchange)
         self._payloads.append(payload)
@@ -71,59 +70,60 @@ class Line:
             exchanges, payloads = self._exchanges[: self._most], self._payloads[: self._most]
             del self._exchanges[: self._most], self._payloads[: self._most]
             try:
-                answered = self._answers(exchanges, payloads)
+                responses = self._responses(exchanges, payloads)
             # A boundary: nobody stays unanswered because of it.
             except Exception:  # noqa: BLE001 - logged with its trace
                 _log.exception("a batch of model %s could not be answered at once", self._plan.request.model)
-                answered = False
-            if not answered:
-                for exchange in exchanges:
-                    if not exchange.answered:
-                        self._ordinary(exchange)
+                responses = None
+            if responses is None:
+                self.express.leave(len(exchanges))
+                for exchange, payload in zip(exchanges, payloads, strict=True):
+                    self._ordinary(exchange, payload)
+            else:
+                self.express.answered(self._rows * len(exchanges), [exchange.received_s for exchange in exchanges])
+                for exchange, response in zip(exchanges, responses, strict=True):
+                    _respond(exchange, response)
             if self._exchanges and time.monotonic() > until_s:
                 asyncio.get_running_loop().call_soon(self._flush)
                 return
 
-    def _answers(self, exchanges: Sequence[Exchange], payloads: Sequence[bytes | memoryview]) -> bool:
-        """Answer requests that entered; False if they have left for the ordinary way."""
+    def _responses(
+        self, exchanges: Sequence[Exchange], payloads: Sequence[bytes | memoryview]
+    ) -> Sequence[Response] | None:
+        """Return the responses to requests that entered; None if they must go the ordinary way."""
         copied_bytes = 0
         inputs: Tensors | None
-        if self._plan.is_binary:
-            inputs, copied_bytes = join_binary(self._plan.tensors, payloads)
-        else:
+        tensors = self._plan.tensors
+        if not self._plan.is_binary:
             inputs = self._parsed(payloads)
-        if inputs is None:
-            self.express.leave(len(exchanges))
-            return False
-        rows = self._rows * len(exchanges)
-        outputs = self.express.run(inputs, rows, [exchange.received_s for exchange in exchanges], copied_bytes)
-        if outputs is None:
-            return False
-        answer = self._plan.last_answer
-        array = outputs.get(answer.name) if answer is not None else None
-        if answer is None or array is None or (not self._plan.request.outputs and len(outputs) != 1):
-            return False
-        if array.dtype != answer.dtype or array.shape != (rows, *answer.shape[1:]):
-            return False
-        bodies = (
-            _binary_bodies(answer, array, len(exchanges))
-            if isinstance(answer, BinaryAnswer)
-            else (_json_bodies(answer, array, len(exchanges)))
-        )
-        if bodies is None:
-            return False
-        if isinstance(answer, BinaryAnswer):
-            for exchange, body in zip(exchanges, bodies, strict=True):
-                exchange.respond(Response(200, body, _BINARY, answer.http_headers))
+        elif len(tensors) == 1:
+            inputs, copied_bytes = join_binary(tensors, (payloads,))
         else:
-            for exchange, body in zip(exchanges, bodies, strict=True):
-                exchange.respond(Response(200, body))
-        return True
+            pieces = [[payload[tensor.start : tensor.stop] for payload in payloads] for tensor in tensors]
+            inputs, copied_bytes = join_binary(tensors, pieces)
+        if inputs is None:
+            return None
+        rows = self._rows * len(exchanges)
+        outputs = self.express.run(inputs, rows, copied_bytes)
+        answer = self._plan.last_answer
+        if outputs is None or answer is None or answer.version != self.express.version:
+            return None
+        array = outputs.get(answer.name)
+        if array is None or (not self._plan.request.outputs and len(outputs) != 1):
+            return None
+        if answer.shape[:1] != (self._rows,) or array.shape != (rows, *answer.shape[1:]) or array.dtype != answer.dtype:
+            return None
+        if isinstance(answer, BinaryAnswer):
+            bodies = _binary_bodies(answer, array, len(exchanges))
+            return [Response(200, body, _BINARY, answer.http_headers) for body in bodies]
+        texts = _json_bodies(answer, array, len(exchanges))
+        return None if texts is None else [Response(200, text) for text in texts]
 
     def _parsed(self, texts: Sequence[bytes | memoryview]) -> Tensors | None:
         (tensor,) = self._plan.tensors
         try:
-            numbers = np.array(orjson.loads(b"[" + b",".join(texts) + b"]"), tensor.dtype.numpy)
+            lists = orjson.loads(b"[" + b",".join(texts) + b"]")
+            numbers: Array = self._plan.quietly(np.array, lists, tensor.dtype.numpy)
         except (ValueError, OverflowError):
             return None
         if numbers.shape != (len(texts), math.prod(tensor.shape)):
@@ -133,6 +133,14 @@ class Line:
             if not math.isfinite(flat.dot(flat)):  # a number may have become infinite
                 return None
         return {tensor.name: numbers.reshape(-1, *tensor.shape[1:])}
+
+
+def _respond(exchange: Exchange, response: Response) -> None:
+    try:
+        exchange.respond(response)
+    # A request's boundary: the others of its batch do not suffer.
+    except Exception:  # noqa: BLE001 - logged with its trace
+        _log.exception("an answer could not be handed over")
 
 
 def _is_one_list(text: bytes | memoryview) -> bool:

@@ -10,6 +10,7 @@ means the same, and only the numbers are read. With binary tensors the JSON head
 Anything else (another shape, two tensors in JSON, texts, shared memory) is read in full each time.
 """
 
+import contextvars
 import math
 import re
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from hekla.serve.request import InferRequest, Signature
 _KEPT = 64  # plans of one model
 _KEPT_BYTES = 8192  # around the numbers of one plan
 _CREDIT = 16  # plans that may be learned without one being used: requests that all differ (by an id) have none
+_NUMBER_BYTES = 25  # the longest number of JSON, -1.2345678901234567e-308, and its comma
 _RETRY_EVERY = 64  # requests read in full after that, until one is learned again
 _DATA = re.compile(rb'"data"\s*:\s*(?=\[)')
 # Not numbers, or of so short a range that the quick look for infinities would find them where there are none.
@@ -50,8 +52,8 @@ class JsonAnswer:
 
     @property
     def answer_bytes(self) -> int:
-        """About how long such an answer is."""
-        return len(self.prefix) + 16 * math.prod(self.shape)
+        """How long such an answer is at most, about."""
+        return len(self.prefix) + _NUMBER_BYTES * math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Plan:
         "is_binary",
         "last_answer",
         "prefix",
+        "quietly",
         "request",
         "signature",
         "suffix",
@@ -96,16 +99,23 @@ class Plan:
         self.signature = Signature()
         self.is_binary = not prefix
         self.last_answer: JsonAnswer | BinaryAnswer | None = None
+        # NumPy warns of a number that becomes infinite, which is looked for and told by name. Entering its errstate
+        # costs as much as reading 50 numbers; a context that has it costs nothing.
+        context = contextvars.Context()
+        context.run(np.seterr, over="ignore")
+        self.quietly = context.run
 
     def read(self, payload: bytes | memoryview) -> InferRequest | None:
         """Return the request around a payload; None if it must be read in full after all."""
-        inputs = self._read_binary(payload) if self.is_binary else self._read_numbers(payload)
-        return None if inputs is None else self._filled(inputs)
+        if self.is_binary:
+            return self._read_binary(payload)
+        inputs = self._read_numbers(payload)
+        return None if inputs is None else self._filled(inputs, 0)
 
     def _read_numbers(self, text: bytes | memoryview) -> dict[str, Array] | None:
         (tensor,) = self.tensors
         try:
-            array: Array = np.array(orjson.loads(text), tensor.dtype.numpy)
+            array: Array = self.quietly(np.array, orjson.loads(text), tensor.dtype.numpy)
             if array.shape != tensor.shape:
                 array = array.reshape(tensor.shape)
         except (ValueError, OverflowError):
@@ -115,17 +125,19 @@ class Plan:
             return None
         return {tensor.name: array}
 
-    def _read_binary(self, payload: bytes | memoryview) -> dict[str, Array] | None:
+    def _read_binary(self, payload: bytes | memoryview) -> InferRequest:
         inputs: dict[str, Array] = {}
+        copied_bytes = 0
         for tensor in self.tensors:
             array = np.frombuffer(payload[tensor.start : tensor.stop], tensor.dtype.numpy)
             if not array.flags.aligned:
-                return None  # it is copied, and the copy counted, where it is read in full
+                array = array.copy()
+                copied_bytes += array.nbytes
             array.flags.writeable = False
             inputs[tensor.name] = array.reshape(tensor.shape)
-        return inputs
+        return self._filled(inputs, copied_bytes)
 
-    def _filled(self, inputs: dict[str, Array]) -> InferRequest:
+    def _filled(self, inputs: dict[str, Array], copied_bytes: int) -> InferRequest:
         like = self.request
         return InferRequest(
             like.model,
@@ -137,6 +149,7 @@ class Plan:
             like.timeout_us,
             like.sequence,
             like.parameters,
+            copied_bytes=copied_bytes,
             signature=self.signature,
         )
 

@@ -234,6 +234,7 @@ class Repository:
                 todo += steps_of(entry.config)
 
     def _retire_later(self, served: ServedModel) -> None:
+        served.retire()  # now: who still holds on to it, as the doors' short ways do, must ask for its successor
         task = asyncio.get_running_loop().create_task(_retire(served))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)

@@ -9,8 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from hekla.base.dtypes import DType
 from hekla.protocols.tensor import Array
 from hekla.serve.grpc.call import UnaryCall
@@ -19,6 +17,7 @@ from hekla.serve.grpc.infer_request import ScannedMessage
 from hekla.serve.grpc.infer_response import one_tensor_message
 from hekla.serve.http2.stream import Buffer
 from hekla.serve.oip.join import PlannedTensor, join_binary
+from hekla.serve.oip.tensors import encode_raw
 from hekla.serve.service import Express
 
 _TURN_S = 2e-3  # so long may batches hold the event loop before it looks at its sockets again
@@ -127,6 +126,6 @@ def _planned(plan: InferPlan) -> tuple[PlannedTensor, ...]:
 
 
 def _parts(array: Array, calls: int) -> Sequence[memoryview]:
-    data = (array if array.flags.c_contiguous else np.ascontiguousarray(array)).data.cast("B")
+    data = encode_raw(array)
     size = len(data) // calls
     return [data[start : start + size] for start in range(0, len(data), size)]

@@ -130,7 +130,7 @@ class Line:
             return None
         if tensor.dtype.is_float:
             flat = numbers.reshape(-1)
-            if not math.isfinite(flat.dot(flat)):  # a number may have become infinite
+            if not math.isfinite(self._plan.quietly(flat.dot, flat)):  # a number may have become infinite
                 return None
         return {tensor.name: numbers.reshape(-1, *tensor.shape[1:])}
 

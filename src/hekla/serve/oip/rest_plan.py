@@ -99,7 +99,7 @@ class Plan:
         self.signature = Signature()
         self.is_binary = not prefix
         self.last_answer: JsonAnswer | BinaryAnswer | None = None
-        # NumPy warns of a number that becomes infinite, which is looked for and told by name. Entering its errstate
+        # NumPy warns of numbers and squares that become infinite, which is looked for below. Entering its errstate
         # costs as much as reading 50 numbers; a context that has it costs nothing.
         context = contextvars.Context()
         context.run(np.seterr, over="ignore")
@@ -121,7 +121,9 @@ class Plan:
         except (ValueError, OverflowError):
             return None
         flat = array.reshape(-1)
-        if tensor.dtype.is_float and not math.isfinite(flat.dot(flat)):  # a number may have become infinite
+        if tensor.dtype.is_float and not math.isfinite(
+            self.quietly(flat.dot, flat)
+        ):  # a number may have become infinite
             return None
         return {tensor.name: array}
 

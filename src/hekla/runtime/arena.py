@@ -10,7 +10,7 @@ import numpy as np
 from hekla.runtime.accounting import MemoryAccount
 from hekla.runtime.buffer import MIN_ALIGNMENT, Buffer
 from hekla.runtime.errors import InUseError, NoMemoryError
-from hekla.runtime.memory import round_up
+from hekla.runtime.owner import round_up
 from hekla.runtime.view import View, view_of
 
 

@@ -5,7 +5,7 @@ import mmap
 
 from hekla.runtime.accounting import MemoryAccount
 from hekla.runtime.errors import LayoutError, NoMemoryError
-from hekla.runtime.memory import HUGE_PAGE_BYTES, PAGE_BYTES, Owner, address_of, round_up
+from hekla.runtime.owner import HUGE_PAGE_BYTES, PAGE_BYTES, Owner, address_of, round_up
 
 MIN_ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 

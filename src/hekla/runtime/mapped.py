@@ -9,7 +9,7 @@ from pathlib import Path
 from hekla.base.errors import NotFoundError
 from hekla.runtime.accounting import MemoryAccount
 from hekla.runtime.errors import BoundsError, ChangedFileError, NoMemoryError, TruncatedFileError
-from hekla.runtime.memory import PAGE_BYTES, Owner
+from hekla.runtime.owner import PAGE_BYTES, Owner
 
 
 class Access(enum.Enum):

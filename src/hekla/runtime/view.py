@@ -8,7 +8,7 @@ import numpy as np
 
 from hekla.runtime import dlpack
 from hekla.runtime.errors import BoundsError, LayoutError
-from hekla.runtime.memory import Owner
+from hekla.runtime.owner import Owner
 
 Array = np.ndarray[Any, Any]  # Any: shape and element type are known at run time only
 

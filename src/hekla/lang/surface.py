@@ -109,6 +109,7 @@ MutView = TypeBuilder("MutView", _view(mutable=True))
 Buffer = TypeBuilder("Buffer", _buffer)
 
 unroll = Builtin("unroll")
+parallel = Builtin("parallel")
 load = Builtin("load")
 store = Builtin("store")
 stream_store = Builtin("stream_store")

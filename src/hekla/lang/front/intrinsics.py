@@ -416,6 +416,7 @@ INTRINSICS: Mapping[str, Handler] = {
     "popcount": _elementwise("math.ctpop", "int"), "leading_zeros": _elementwise("math.ctlz", "int"),
     "trailing_zeros": _elementwise("math.cttz", "int"), "buffer": _buffer, "element_type": _element_type,
     "static_assert": _static_assert, "unroll": _own_line("write `for i in unroll(range(...)):`"),
+    "parallel": _own_line("write `for i in parallel(n):`"),
     "drop": _own_line("write drop(x) on a line of its own"),
     "split": _own_line("write `left, right = split(view, at)`"),
 }  # fmt: skip

@@ -54,6 +54,8 @@ def expressions_of(statement: hir.Statement) -> list[hir.Expr]:
         return [statement.condition]
     if isinstance(statement, hir.For):
         return [statement.start, statement.stop]
+    if isinstance(statement, hir.Parallel):
+        return [statement.count]
     if isinstance(statement, hir.Return) and statement.value is not None:
         return [statement.value]
     return []
@@ -79,7 +81,7 @@ def blocks_of(statement: hir.Statement) -> list[list[hir.Statement]]:
     """Return the nested blocks of a statement."""
     if isinstance(statement, hir.If):
         return [statement.then, statement.other]
-    return [statement.body] if isinstance(statement, hir.While | hir.For) else []
+    return [statement.body] if isinstance(statement, hir.While | hir.For | hir.Parallel) else []
 
 
 def walk(body: Sequence[hir.Statement]) -> Iterable[hir.Statement]:
@@ -188,7 +190,7 @@ class _Owners:
             self._take(s.variable, s.span, "was dropped")
         elif isinstance(s, hir.If):
             self._branches(s)
-        elif isinstance(s, hir.While | hir.For):
+        elif isinstance(s, hir.While | hir.For | hir.Parallel):
             self._loop(s)
         elif isinstance(s, hir.Return):
             drops = self._drops(s.span, 0)
@@ -277,7 +279,7 @@ class _Owners:
         if all(leaving):
             self.gone = before
 
-    def _loop(self, s: hir.While | hir.For) -> None:
+    def _loop(self, s: hir.While | hir.For | hir.Parallel) -> None:
         before = dict(self.gone)
         self.loops.append(len(self.open))
         self._block(s.body, [])
@@ -341,7 +343,7 @@ class _Borrows:
         if isinstance(s, hir.If):
             then, other = self._block(s.then, after, check=check), self._block(s.other, after, check=check)
             return self._uses(expressions_of(s), then | other, check=check)
-        if isinstance(s, hir.While | hir.For):
+        if isinstance(s, hir.While | hir.For | hir.Parallel):
             return self._loop(s, after, check=check)
         if isinstance(s, hir.Break):
             return self.again[-1][1]
@@ -370,7 +372,7 @@ class _Borrows:
             return self._uses([*values, hir.Place(variable.type, s.place.span, variable)], after, check=check)
         return self._uses(values, after, check=check)
 
-    def _loop(self, s: hir.While | hir.For, after: Live, *, check: bool) -> Live:
+    def _loop(self, s: hir.While | hir.For | hir.Parallel, after: Live, *, check: bool) -> Live:
         head = after
         while True:
             self.again.append((head, after))

@@ -199,6 +199,14 @@ def _call(f: _Frame, op: Op) -> Data:
     return _Frame(f.module, f.module.functions[op.attrs["callee"]], f.args(op)).run()
 
 
+def _parallel(f: _Frame, op: Op) -> None:
+    """One iteration after the other, the last first: nothing may depend on their order."""
+    count, *captured = f.args(op)
+    body = f.module.functions[op.attrs["callee"]]
+    for i in reversed(range(int(count))):
+        _Frame(f.module, body, [np.int64(i), np.int64(i + 1), *captured]).run()
+
+
 def _assert(f: _Frame, op: Op) -> None:
     if not f.data[op.operands[0]]:
         f.fail(op.attrs["message"], op)
@@ -265,7 +273,8 @@ EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     "memref.load": _load, "memref.store": _store, "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride,
     "memref.cast": lambda f, op: f.data[op.operands[0]], "memref.subview": _subview, "memref.borrow": _borrow,
     "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,
-    "func.call": _call, "cf.assert": _assert, "vector.load": _vector_load, "vector.maskedload": _vector_load,
+    "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
+    "vector.load": _vector_load, "vector.maskedload": _vector_load,
     "vector.store": _vector_store, "vector.maskedstore": _vector_store, "vector.stream_store": _vector_store,
     "vector.gather": _gather, "vector.scatter": _scatter,
 }  # fmt: skip

@@ -35,6 +35,11 @@ def verify_function(function: Function, module: Module) -> None:
             assert RULES[op.name](op), (
                 f"{where}: types {[str(v.type) for v in op.operands]} -> {op.result and op.result.type}"
             )
+            if op.name == "scf.parallel":
+                callee = module.functions.get(op.attrs["callee"])
+                kinds = [t.index, *(v.type for v in op.operands)]
+                assert callee is not None, f"{where}: its body is not in the module"
+                assert kinds == [p.type for p in callee.params], f"{where}: captures differ from its body's"
             if op.name == "func.call":
                 _check_call(op, module, where)
             if op.result is not None:
@@ -189,6 +194,7 @@ RULES: Mapping[str, Rule] = {
     "memref.dim": _any, "memref.stride": _any, "memref.cast": _any, "memref.subview": _subview, "memref.borrow": _any,
     "memref.alloc": _any, "memref.dealloc": _no_result, "memref.prefetch": _no_result,
     "llvm.struct": _any, "llvm.extractvalue": _any, "tensor.splat": _any, "tensor.from_elements": _any,
+    "scf.parallel": lambda op: op.result is None and op.operands[0].type == t.index,
     "func.call": _any, "func.return": _no_result, "cf.assert": _no_result,
     "cf.br": lambda op: len(op.attrs["targets"]) == 1, "cf.cond_br": lambda op: op.operands[0].type == t.bool_,
     "vector.splat": lambda op: op.result is not None and op.operands[0].type == t.element_of(op.result.type),

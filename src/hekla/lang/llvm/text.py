@@ -11,6 +11,7 @@ from hekla.lang.llvm.target import Target
 from hekla.lang.llvm.vectors import VECTORS
 from hekla.lang.source import Span
 
+POOL = "hekla_pool"  # a table of two, filled after loading: the pool's run function, and the pool
 OUT_OF_MEMORY = "out of memory"
 MAX_BYTES = 1 << 46  # of one buffer; no machine has more, and sums of sizes cannot wrap
 ALIGNMENT = 64  # of buffers, in bytes: a cache line, and the widest vector
@@ -39,6 +40,7 @@ class Text:
     sites: list[tuple[str, Span]] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
     stream: bool = False
+    parallel: bool = False  # some kernel uses the thread pool
 
     def declare(self, name: str, result: str, params: str) -> str:
         """Declare an external function or intrinsic once and return its name."""
@@ -49,6 +51,8 @@ class Text:
         """Return the whole module."""
         head = f'target triple = "{self.target.triple}"\n'
         attributes = 'attributes #0 = { nounwind "prefer-vector-width"="512" "no-trapping-math"="true" }\n'
+        if self.parallel:
+            head += f"@{POOL} = global [2 x ptr] zeroinitializer\n"
         metadata = ["!0 = !{i32 1}"] if self.stream else []
         return head + "\n".join([*self.functions, *self.declared.values(), attributes, *metadata]) + "\n"
 
@@ -77,7 +81,7 @@ def flat_params(params: Sequence[tuple[str, t.Type]]) -> list[tuple[str, str, st
         if isinstance(kind, t.ViewType):
             align = t.size_and_align(kind.element)[1]
             access = "noalias" if kind.mutable else "noalias readonly"
-            flat.append(("ptr", f"{access} captures(none) align {align}", f"%{name}.p"))
+            flat.append(("ptr", f"{access} align {align}", f"%{name}.p"))
             flat += [("i64", "", f"%{name}.d{d}") for d in range(kind.rank)]
             flat += [("i64", "", f"%{name}.s{d}") for d in range(kind.rank if kind.strided else kind.rank - 1)]
         else:
@@ -504,12 +508,51 @@ def _call(f: FunctionText, op: Op) -> None:
     else:
         f.set_whole(op, f.make(call))
     if f.text.faults:
-        fault = f.make("load i64, ptr %fault")
-        good, bad = f.label(), f.label()
-        f.line(f"br i1 {f.make(f'icmp eq i64 {fault}, 0')}, label %{good}, label %{bad}")
-        f.lines.append(f"{bad}:")
-        f.leave()
-        f.lines.append(f"{good}:")
+        _leave_on_fault(f)
+
+
+def _parallel(f: FunctionText, op: Op) -> None:
+    """Put what the body captures in a record on the stack, and give a function over it to the thread pool."""
+    callee = f.module.functions[op.attrs["callee"]]
+    count, *captured = op.operands
+    pieces: list[tuple[str, str]] = []  # (LLVM type, text)
+    for value in captured:
+        if isinstance(value.type, t.ViewType):
+            parts = f.views[value]
+            pieces += [("ptr", parts.pointer), *(("i64", w) for w in parts.words(value.type))]
+        else:
+            pieces.append((register_type(value.type), f.ref(value)))
+    if f.text.faults:
+        pieces.append(("ptr", "%fault"))
+    record = "{ " + commas(kind for kind, _ in pieces) + " }"
+    context = f.fresh()
+    f.allocas.append(f"  {context} = alloca {record}, align 64")
+    for position, (kind, text) in enumerate(pieces):
+        at = f.make(f"getelementptr {record}, ptr {context}, i32 0, i32 {position}")
+        f.line(f"store {kind} {text}, ptr {at}")
+    task = f"{callee.symbol}.task"
+    lines = [f"define internal void @{task}(ptr %context, i64 %begin, i64 %end) #0 {{", "entry:"]
+    args = ["i64 %begin", "i64 %end"]
+    for position, (kind, _) in enumerate(pieces):
+        lines.append(f"  %p{position} = getelementptr {record}, ptr %context, i32 0, i32 {position}")
+        lines.append(f"  %c{position} = load {kind}, ptr %p{position}")
+        args.append(f"{kind} %c{position}")
+    lines += [f"  call void @{callee.symbol}({commas(args)})", "  ret void", "}"]
+    f.text.functions.append("\n".join(lines))
+    f.text.parallel = True
+    run, pool = f.make(f"load ptr, ptr @{POOL}"), f.make(f"load ptr, ptr getelementptr (ptr, ptr @{POOL}, i64 1)")
+    f.line(f"call void {run}(ptr {pool}, ptr @{task}, ptr {context}, {f.typed(count)})")
+    if f.text.faults:
+        _leave_on_fault(f)
+
+
+def _leave_on_fault(f: FunctionText) -> None:
+    fault = f.make("load i64, ptr %fault")
+    good, bad = f.label(), f.label()
+    f.line(f"br i1 {f.make(f'icmp eq i64 {fault}, 0')}, label %{good}, label %{bad}")
+    f.lines.append(f"{bad}:")
+    f.leave()
+    f.lines.append(f"{good}:")
 
 
 def _return(f: FunctionText, op: Op) -> None:
@@ -537,7 +580,8 @@ HANDLERS: dict[str, Callable[[FunctionText, Op], None]] = {
     "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride, "memref.cast": _cast,
     "memref.subview": _subview, "memref.borrow": _borrow, "memref.alloc": _alloc, "memref.dealloc": _dealloc,
     "memref.prefetch": _prefetch, "llvm.struct": _struct, "llvm.extractvalue": _extract_value,
-    "tensor.splat": _splat_array, "tensor.from_elements": _struct, "func.call": _call, "func.return": _return,
+    "tensor.splat": _splat_array, "tensor.from_elements": _struct, "func.call": _call,
+    "scf.parallel": _parallel, "func.return": _return,
     "cf.br": _branch, "cf.cond_br": _conditional_branch, "cf.assert": _assert,
     **ARITHMETIC, **VECTORS,
 }  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hekla.lang.demand import VectorDemand
 from hekla.lang.source import Span
 from hekla.lang.types import Type
 
@@ -206,4 +207,5 @@ class Instance:
     span: Span
     inline: bool = False
     callees: "dict[str, Instance]" = field(default_factory=dict)
+    demand: VectorDemand | None = None
     result_borrows: frozenset[int] = frozenset()  # which view parameters a returned view may come from

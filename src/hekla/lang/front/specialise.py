@@ -220,6 +220,7 @@ class Program:
         symbol = f"{definition.name}.{len(self.instances)}"
         instance = hir.Instance(definition.name, symbol, params, result, body, definition.name_span, definition.inline)
         instance.callees = context.callees
+        instance.demand = definition.demand
         check_ownership(instance)
         check_races(instance)
         return instance

@@ -44,6 +44,7 @@ def print_op(op: Op, names: _Names) -> str:
     operands = [names.of(v) for v in op.operands]
     attrs = dict(op.attrs)
     path = attrs.pop("path", None)
+    attrs.pop("loop", None)  # a place in the source, like a span
     targets = [f"^{b.label}" for b in attrs.pop("targets", ())]
     if path is not None:
         leading = 2 if op.name == "memref.store" else 1

@@ -1,5 +1,5 @@
 """Parallel loops: the same results as one after the other, proofs, pools, forks, faults."""
-# mypy: disable-error-code="valid-type,no-untyped-def,misc,operator,type-arg,index,attr-defined"
+# mypy: disable-error-code="valid-type,no-untyped-def,misc,operator,type-arg,index,attr-defined,no-any-return"
 # (the bodies and annotations of kernels are Hekla's language, which mypy reads as Python)
 
 import multiprocessing
@@ -9,7 +9,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hekla.lang import CheckError, MutView, RaceError, View, f32, i32, index, kernel, load, parallel, store
+from hekla.lang import (
+    CheckError,
+    MutView,
+    RaceError,
+    View,
+    atomic_add,
+    atomic_compare_exchange,
+    atomic_exchange,
+    atomic_load,
+    atomic_max,
+    atomic_min,
+    atomic_store,
+    f32,
+    i32,
+    i64,
+    index,
+    kernel,
+    load,
+    parallel,
+    store,
+    u32,
+)
 from hekla.lang.llvm.pool import ThreadPool
 
 
@@ -134,3 +155,48 @@ def test_a_race_shows_two_iterations() -> None:
     first, second = (int(word) for word in caught.value.message.split() if word.isdigit())
     assert first != second
     assert first // 2 == second // 2
+
+
+@kernel
+def histogram(x: View[i32, 1], counts: MutView[i32, 1]):
+    for i in parallel(len(x)):
+        atomic_add(counts, x[i], i32(1), order="relaxed")
+
+
+@kernel
+def every_update(x: MutView[u32, 1], y: MutView[i64, 2]) -> i64:
+    atomic_store(x, 0, u32(7))
+    a = atomic_exchange(x, 0, u32(9), order="acq_rel")
+    b = atomic_compare_exchange(x, 0, u32(9), u32(4294967295))
+    c = atomic_compare_exchange(x, 0, u32(1), u32(2))
+    d = atomic_max(x, 0, u32(3))
+    e = atomic_min(y, 1, 0, i64(-5))
+    f = atomic_load(x, 0, order="acquire")
+    return i64(a) + 10 * i64(b) + (i64(c ^ d) + e) * 1000 + i64(f)
+
+
+def test_atomic_updates_lose_nothing_between_threads() -> None:
+    x = np.random.default_rng(3).integers(0, 8, 20000, dtype=np.int32)
+    counts = np.zeros(8, np.int32)
+    histogram.with_options(pool=ThreadPool(3))(x, counts)
+    assert counts.tolist() == np.bincount(x, minlength=8).tolist()
+
+
+def test_atomic_operations_give_what_was_there() -> None:
+    answers = []
+    for run in (every_update, every_update.with_options(optimise=False), every_update.compile().interpret):
+        x, y = np.zeros(2, np.uint32), np.full((2, 2), 3, np.int64)
+        answers.append((int(run(x, y)), x.tolist(), y.tolist()))
+    assert answers[0] == (7 + 90 + 3000 + 4294967295, [4294967295, 0], [[3, 3], [-5, 3]])
+    assert answers[1:] == [answers[0]] * 2
+
+
+def test_an_atomic_beside_a_plain_access_is_a_race() -> None:
+    @kernel
+    def mixed(x: View[i32, 1], counts: MutView[i32, 1]):
+        for i in parallel(len(x)):
+            atomic_add(counts, 0, i32(1))
+            counts[0] = x[i]
+
+    with pytest.raises(RaceError, match="may write the same place of 'counts'"):
+        mixed.lower()

@@ -18,8 +18,7 @@ from hekla.lang.llvm.target import Target
 HERE = Path(__file__).parent / "vectorize"
 REFUSED = sorted((HERE / "refused").glob("*.py"))
 ACCEPTED = sorted((HERE / "accepted").glob("*.py"))
-FEATURES = ("sse2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd")
-X86 = Target("x86_64-unknown-linux-gnu", "x86-64-v4", frozenset(FEATURES))  # the same on every machine
+X86 = Target("x86_64-unknown-linux-gnu", "x86-64-v4", frozenset())  # the same on every machine
 NO_CACHE = CodeCache(None)
 FIRST_TWO = 2  # each asks another process for LLVM's reason, which takes a third of a second
 

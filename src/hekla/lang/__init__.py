@@ -22,6 +22,13 @@ from hekla.lang.surface import (
     View,
     all_lanes,
     any_lane,
+    atomic_add,
+    atomic_compare_exchange,
+    atomic_exchange,
+    atomic_load,
+    atomic_max,
+    atomic_min,
+    atomic_store,
     bitcast,
     buffer,
     ceil,
@@ -64,12 +71,13 @@ from hekla.lang.types import ConstParam, TypeParam, bf16, f16, f32, f64, i8, i16
 from hekla.lang.vectorize import vectorize
 
 __all__ = [  # noqa: RUF022  by name, whatever the case
-    "all_lanes", "any_lane", "ArgumentError", "Array", "bf16", "bitcast", "Buffer", "buffer", "ceil", "CheckError",
-    "Compiled", "comptime", "Const", "ConstParam", "copysign", "dot4", "drop", "element_type", "f16", "f32", "f64",
-    "floor", "fma", "Function", "gather", "i16", "i32", "i64", "i8", "index", "iota", "kernel", "Kernel",
-    "KernelError", "KernelTypeError", "leading_zeros", "load", "MutView", "Options", "OwnershipError", "parallel",
-    "popcount", "prefetch", "RaceError", "reduce_add", "reduce_and", "reduce_max", "reduce_min", "reduce_or",
-    "round_even", "saturate", "scatter", "select", "shuffle", "split", "sqrt", "static_assert", "store",
+    "all_lanes", "any_lane", "ArgumentError", "Array", "atomic_add", "atomic_compare_exchange", "atomic_exchange",
+    "atomic_load", "atomic_max", "atomic_min", "atomic_store", "bf16", "bitcast", "Buffer", "buffer", "ceil",
+    "CheckError", "Compiled", "comptime", "Const", "ConstParam", "copysign", "dot4", "drop", "element_type", "f16",
+    "f32", "f64", "floor", "fma", "Function", "gather", "i16", "i32", "i64", "i8", "index", "iota", "Kernel",
+    "kernel", "KernelError", "KernelTypeError", "leading_zeros", "load", "MutView", "Options", "OwnershipError",
+    "parallel", "popcount", "prefetch", "RaceError", "reduce_add", "reduce_and", "reduce_max", "reduce_min",
+    "reduce_or", "round_even", "saturate", "scatter", "select", "shuffle", "split", "sqrt", "static_assert", "store",
     "stream_store", "strided", "struct", "TargetError", "trailing_zeros", "trunc", "TypeParam", "u16", "u32", "u64",
     "u8", "unroll", "UnsupportedPythonError", "Vec", "vectorize", "VectorizeError", "View",
 ]  # fmt: skip

@@ -91,7 +91,11 @@ class Compiled:
 
     @cached_property
     def _loaded(self) -> Loaded:
-        """The code in memory: the callables made from it reach this object, and so keep it."""
+        """The code in memory: the callables made from it reach this object, and so keep it.
+
+        Errors: UnsupportedError for code that this machine cannot run, before it meets an illegal instruction.
+        """
+        self.target.require_runnable(f"{self.function.name}()")
         pool = (self.options.pool or standard_pool()) if self.text.parallel else None
         return Loaded(self.code[0], self.function, self._raise_fault, pool)
 

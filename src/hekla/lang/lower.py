@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.front.captures import captured_variables
-from hekla.lang.front.ownership import children_of, expressions_of, walk
+from hekla.lang.front.tree import children_of, expressions_of, walk
 from hekla.lang.ir.core import Attributes, Block, Function, Loop, Module, Op, SlotType, Value
 from hekla.lang.source import Span
 

@@ -1,7 +1,7 @@
 """What the body of a parallel loop takes from outside."""
 
 from hekla.lang import hir
-from hekla.lang.front.ownership import children_of, expressions_of, walk
+from hekla.lang.front.tree import children_of, expressions_of, walk
 
 
 def captured_variables(loop: hir.Parallel) -> list[hir.Variable]:

@@ -10,14 +10,14 @@ outside are apart, because the ownership rules allow no writer beside another us
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.errors import RaceError
 from hekla.lang.front.captures import captured_variables
-from hekla.lang.front.ownership import children_of, expressions_of, walk
+from hekla.lang.front.tree import children_of, expressions_of, walk
 from hekla.lang.source import Span
 
 Term = Any  # Any: a Z3 integer or truth value; Z3 is imported when a parallel loop is met, it takes 0.1 s
@@ -45,6 +45,7 @@ class _Access:
     writes: bool
     span: Span
     conditions: tuple[Term, ...]
+    is_atomic: bool = False
 
 
 def check_races(instance: hir.Instance) -> None:
@@ -94,7 +95,7 @@ class _Proof:
         self._block(self.loop.body, start)
         for i, one in enumerate(self.accesses):
             for other in self.accesses[i:]:
-                if one.root is other.root and (one.writes or other.writes):
+                if one.root is other.root and (one.writes or other.writes) and not (one.is_atomic and other.is_atomic):
                     self._ask(one, other)
 
     # --- terms ------------------------------------------------------------------------------------------
@@ -233,6 +234,12 @@ class _Proof:
             self._touch(e, False, conditions)
         elif isinstance(e, hir.Op) and (e.name in WRITES or e.name in READS):
             self._vector(e, conditions)
+        elif isinstance(e, hir.Op) and e.name.startswith("memref.atomic"):
+            view = e.args[0]
+            assert isinstance(view.type, t.ViewType)
+            indices = list(e.args[1 : 1 + view.type.rank])
+            self._box(view, indices, 1, e.name != "memref.atomic_load", e.span, conditions)
+            self.accesses[-1] = replace(self.accesses[-1], is_atomic=True)
         elif isinstance(e, hir.Call):
             for argument in e.args:
                 if isinstance(argument.type, t.ViewType):

@@ -212,6 +212,22 @@ def _assert(f: _Frame, op: Op) -> None:
         f.fail(op.attrs["message"], op)
 
 
+_UPDATES: Mapping[str, Callable[[Data, Sequence[Data]], Data]] = {
+    "store": lambda old, new: new[0], "exchange": lambda old, new: new[0], "add": lambda old, new: old + new[0],
+    "min": lambda old, new: min(old, new[0]), "max": lambda old, new: max(old, new[0]),
+    "compare_exchange": lambda old, new: new[1] if old == new[0] else old,
+}  # fmt: skip
+
+
+def _atomic(f: _Frame, op: Op) -> Data:
+    view, *rest = f.args(op)
+    place = tuple(f.check_index(int(i), view.shape[d], op) for d, i in enumerate(rest[: view.ndim]))
+    old, how = view[place], op.name.removeprefix("memref.atomic_")
+    if how != "load":
+        view[place] = _UPDATES[how](old, rest[view.ndim :])
+    return old
+
+
 # --- vectors in memory --------------------------------------------------------------------------------------
 
 
@@ -269,6 +285,7 @@ def _scatter(f: _Frame, op: Op) -> None:
 
 
 EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
+    **{f"memref.atomic_{how}": _atomic for how in (*_UPDATES, "load")},
     "memref.alloca": lambda f, op: Slot(op.result.type.element),  # type: ignore[union-attr]  # a SlotType, says the verifier
     "memref.load": _load, "memref.store": _store, "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride,
     "memref.cast": lambda f, op: f.data[op.operands[0]], "memref.subview": _subview, "memref.borrow": _borrow,

@@ -519,6 +519,32 @@ def _prefetch(f: FunctionText, op: Op) -> None:
     f.intrinsic("llvm.prefetch.p0", "void", [f"ptr {pointer}", "i32 0", "i32 3", "i32 1"])
 
 
+_ORDERS = {"relaxed": "monotonic"}
+_UPDATES = {"add": "add", "exchange": "xchg", "min": "min", "max": "max"}
+
+
+def _atomic(f: FunctionText, op: Op) -> None:
+    view, how = op.operands[0], op.name.removeprefix("memref.atomic_")
+    assert isinstance(view.type, t.ViewType)
+    element = view.type.element
+    assert isinstance(element, t.ScalarType)
+    indices, values = op.operands[1 : 1 + view.type.rank], op.operands[1 + view.type.rank :]
+    pointer = f.view_address(view, [f.ref(i) for i in indices])
+    order: str = op.attrs["order"]
+    order, align = _ORDERS.get(order, order), t.size_and_align(element)[1]
+    if how == "load":
+        f.set(op, f.make(f"load atomic {register_type(element)}, ptr {pointer} {order}, align {align}"))
+    elif how == "store":
+        f.line(f"store atomic {f.typed(values[0])}, ptr {pointer} {order}, align {align}")
+    elif how == "compare_exchange":
+        failure = {"acq_rel": "acquire", "release": "monotonic"}.get(order, order)
+        pair = f.make(f"cmpxchg ptr {pointer}, {f.typed(values[0])}, {f.typed(values[1])} {order} {failure}")
+        f.set(op, f.make(f"extractvalue {{ {register_type(element)}, i1 }} {pair}, 0"))
+    else:
+        unsigned = "u" if how in ("min", "max") and not element.signed else ""
+        f.set(op, f.make(f"atomicrmw {unsigned}{_UPDATES[how]} ptr {pointer}, {f.typed(values[0])} {order}"))
+
+
 def _struct(f: FunctionText, op: Op) -> None:
     assert op.result is not None
     kind, whole = register_type(op.result.type), "poison"
@@ -632,6 +658,7 @@ HANDLERS: dict[str, Callable[[FunctionText, Op], None]] = {
     "tensor.splat": _splat_array, "tensor.from_elements": _struct, "func.call": _call,
     "scf.parallel": _parallel, "func.return": _return,
     "cf.br": _branch, "cf.cond_br": _conditional_branch, "cf.assert": _assert,
+    **{f"memref.atomic_{how}": _atomic for how in (*_UPDATES, "load", "store", "compare_exchange")},
     **ARITHMETIC, **VECTORS,
 }  # fmt: skip
 

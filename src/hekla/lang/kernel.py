@@ -16,6 +16,7 @@ from hekla.lang.errors import ArgumentError, CheckError, KernelTypeError
 from hekla.lang.front.definition import Definition, mentions_parameters
 from hekla.lang.front.known import Known
 from hekla.lang.front.specialise import Match, Program, substitute
+from hekla.lang.hir import Instance
 from hekla.lang.interpreter.run import interpret
 from hekla.lang.ir.checks import add_checks
 from hekla.lang.ir.core import Function, Module
@@ -174,6 +175,13 @@ class Kernel:
 
     def lower(self, *kinds: t.Type, **named: Any) -> tuple[Module, Function]:  # Any: compile-time values
         """Return the verified IR of the kernel and all it calls, and its own function."""
+        program, instance = self.elaborate(*kinds, **named)
+        module = lower_program(program.in_order())
+        verify_module(module)
+        return module, module.functions[instance.symbol]
+
+    def elaborate(self, *kinds: t.Type, **named: Any) -> tuple[Program, Instance]:  # Any: compile-time values
+        """Return the checked typed tree of the kernel and all it calls, and its own part."""
         program = Program()
         span = self.definition.name_span
         bindings = program.named_bindings(self.definition, {n: Known(v, span) for n, v in named.items()}, span)
@@ -185,10 +193,7 @@ class Kernel:
             match.bind(pattern, kind, span)
         found = [substitute(p, bindings) for p in patterns]
         program.all_bound(self.definition, found, span)
-        instance = program.instance(self.definition, found, bindings, span)
-        module = lower_program(program.in_order())
-        verify_module(module)
-        return module, module.functions[instance.symbol]
+        return program, program.instance(self.definition, found, bindings, span)
 
     def compiled_for(self, given: Sequence[Any], named: Mapping[str, Any]) -> Compiled:  # Any: see __call__
         """Return the kernel for the types these arguments have. Errors: KernelError, ArgumentError."""

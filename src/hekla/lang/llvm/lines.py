@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from hekla.lang.ir.core import Function
 from hekla.lang.source import Span
 
 FIRST_NUMBER = 10000  # of our metadata; lower numbers belong to llvm/text.py
@@ -17,21 +16,21 @@ class Lines:
     places: dict[tuple[str, int, int], Span] = field(default_factory=dict)  # (symbol, line, column)
     _numbers: dict[tuple[object, ...], int] = field(default_factory=dict)
 
-    def scope(self, function: Function) -> int:
-        """Return the number of a function's own metadata."""
+    def scope(self, symbol: str, home: Span) -> int:
+        """Return the number of a function's own metadata; `home` is where the source defines it."""
+        file, kind = self._file(home.file), self._add(("type",), "!DISubroutineType(types: !{null})")
         text = (
-            f'distinct !DISubprogram(name: "{function.symbol}", linkageName: "{function.symbol}", '
-            f"scope: !{self._file(function.span.file)}, file: !{self._file(function.span.file)}, "
-            f"line: {function.span.line}, type: !{self._add(('type',), '!DISubroutineType(types: !{null})')}, "
-            f"scopeLine: {function.span.line}, spFlags: DISPFlagDefinition | DISPFlagOptimized, unit: !{self._unit()})"
+            f'distinct !DISubprogram(name: "{symbol}", linkageName: "{symbol}", scope: !{file}, file: !{file}, '
+            f"line: {home.line}, type: !{kind}, scopeLine: {home.line}, "
+            f"spFlags: DISPFlagDefinition | DISPFlagOptimized, unit: !{self._unit()})"
         )
-        return self._add(("function", function.symbol), text)
+        return self._add(("function", symbol), text)
 
-    def location(self, function: Function, span: Span) -> int:
+    def location(self, symbol: str, home: Span, span: Span) -> int:
         """Return the number of a place in a function."""
-        self.places.setdefault((function.symbol, span.line, span.column), span)
-        text = f"!DILocation(line: {span.line}, column: {span.column}, scope: !{self.scope(function)})"
-        return self._add(("place", function.symbol, span.line, span.column), text)
+        self.places.setdefault((symbol, span.line, span.column), span)
+        text = f"!DILocation(line: {span.line}, column: {span.column}, scope: !{self.scope(symbol, home)})"
+        return self._add(("place", symbol, span.line, span.column), text)
 
     def finish(self) -> list[str]:
         """Return the lines of metadata."""

@@ -152,7 +152,11 @@ class FunctionText:
         for block in self.function.blocks:
             self._block(block)
         self.lines[1:1] = self.allocas
-        place = f" !dbg !{self.text.lines.scope(self.function)}" if self.text.lines is not None else ""
+        place = (
+            f" !dbg !{self.text.lines.scope(self.function.symbol, self.function.span)}"
+            if self.text.lines is not None
+            else ""
+        )
         head = f"define internal {result} @{self.function.symbol}({commas(params)}){inline} #0{place} {{"
         self.text.functions.append("\n".join([head, *self.lines, "}"]))
 
@@ -162,8 +166,8 @@ class FunctionText:
             written = len(self.lines)
             HANDLERS[op.name](self, op)
             if self.text.lines is not None:
-                place = f", !dbg !{self.text.lines.location(self.function, op.span)}"
-                self.lines[written:] = [x + place if x.startswith("  ") else x for x in self.lines[written:]]
+                here = self.text.lines.location(self.function.symbol, self.function.span, op.span)
+                self.lines[written:] = [f"{x}, !dbg !{here}" if x.startswith("  ") else x for x in self.lines[written:]]
 
     # --- what handlers use ------------------------------------------------------------------------------
 
@@ -606,13 +610,17 @@ def _parallel(f: FunctionText, op: Op) -> None:
         at = f.make(f"getelementptr {record}, ptr {context}, i32 0, i32 {position}")
         f.line(f"store {kind} {text}, ptr {at}")
     task = f"{callee.symbol}.task"
-    lines = [f"define internal void @{task}(ptr %context, i64 %begin, i64 %end) #0 {{", "entry:"]
+    scope = place = ""
+    if f.text.lines is not None:
+        scope = f" !dbg !{f.text.lines.scope(task, op.span)}"
+        place = f", !dbg !{f.text.lines.location(task, op.span, op.span)}"
+    lines = [f"define internal void @{task}(ptr %context, i64 %begin, i64 %end) #0{scope} {{", "entry:"]
     args = ["i64 %begin", "i64 %end"]
     for position, (kind, _) in enumerate(pieces):
         lines.append(f"  %p{position} = getelementptr {record}, ptr %context, i32 0, i32 {position}")
         lines.append(f"  %c{position} = load {kind}, ptr %p{position}")
         args.append(f"{kind} %c{position}")
-    lines += [f"  call void @{callee.symbol}({commas(args)})", "  ret void", "}"]
+    lines += [f"  call void @{callee.symbol}({commas(args)}){place}", "  ret void", "}"]
     f.text.functions.append("\n".join(lines))
     f.text.parallel = True
     run, pool = f.make(f"load ptr, ptr @{POOL}"), f.make(f"load ptr, ptr getelementptr (ptr, ptr @{POOL}, i64 1)")

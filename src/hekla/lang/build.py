@@ -17,7 +17,8 @@ from hekla.lang.llvm.codegen import compile_text
 from hekla.lang.llvm.elf import link
 from hekla.lang.llvm.names import commas, register_type
 from hekla.lang.llvm.target import Target, host_target
-from hekla.lang.llvm.text import emit_module, flat_params
+from hekla.lang.llvm.text import emit_module
+from hekla.lang.llvm.views import flat_params
 
 Kind = Literal["object", "executable"]
 _LINUX = "unknown-linux-gnu"

@@ -1,5 +1,6 @@
 """What the doors ask for: inference, metadata, repository control. Knows no protocol."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from hekla.serve.request import Done, InferRequest
@@ -43,8 +44,12 @@ class Service(Protocol):
     def repository_index(self, ready_only: bool = False) -> list[Json]:
         """[{"name", "version", "state", "reason"}]; state is READY, LOADING, UNLOADING or UNAVAILABLE."""
 
-    async def load_model(self, model: str) -> None:
-        """Read the model's folder again and serve it; the version served before answers until then."""
+    async def load_model(self, model: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Read the model's folder again and serve it; the version served before answers until then.
+
+        `parameters["config"]` is JSON text in Triton's ModelConfig form that overrides what model.toml says.
+        Errors: NotFoundError, ConfigError, ModelFileError; UnsupportedError for a parameter that is not known.
+        """
 
     async def unload_model(self, model: str, unload_dependents: bool = False) -> None:
         """Stop serving a model: what was accepted is answered first."""

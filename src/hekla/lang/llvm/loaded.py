@@ -10,9 +10,9 @@ import numpy as np
 
 from hekla.lang import types as t
 from hekla.lang.ir.core import Function
+from hekla.lang.llvm.control import POOL
 from hekla.lang.llvm.entry import C_API, ENTRY, ENVIRONMENT, environment_names
 from hekla.lang.llvm.pool import ThreadPool
-from hekla.lang.llvm.text import POOL
 
 METH_FASTCALL = 0x80
 _numbers = itertools.count()  # names of libraries within LLVM; never read for anything else

@@ -51,6 +51,7 @@ from hekla.lang.surface import (
     reduce_max,
     reduce_min,
     reduce_or,
+    region,
     round_even,
     saturate,
     scatter,
@@ -77,7 +78,7 @@ __all__ = [  # noqa: RUF022  by name, whatever the case
     "f32", "f64", "floor", "fma", "Function", "gather", "i16", "i32", "i64", "i8", "index", "iota", "Kernel",
     "kernel", "KernelError", "KernelTypeError", "leading_zeros", "load", "MutView", "Options", "OwnershipError",
     "parallel", "popcount", "prefetch", "RaceError", "reduce_add", "reduce_and", "reduce_max", "reduce_min",
-    "reduce_or", "round_even", "saturate", "scatter", "select", "shuffle", "split", "sqrt", "static_assert", "store",
-    "stream_store", "strided", "struct", "TargetError", "trailing_zeros", "trunc", "TypeParam", "u16", "u32", "u64",
-    "u8", "unroll", "UnsupportedPythonError", "Vec", "vectorize", "VectorizeError", "View",
+    "reduce_or", "region", "round_even", "saturate", "scatter", "select", "shuffle", "split", "sqrt", "static_assert",
+    "store", "stream_store", "strided", "struct", "TargetError", "trailing_zeros", "trunc", "TypeParam", "u16", "u32",
+    "u64", "u8", "unroll", "UnsupportedPythonError", "Vec", "vectorize", "VectorizeError", "View",
 ]  # fmt: skip

@@ -79,7 +79,9 @@ class _Lowering:
         return self._emit("arith.constant", [], kind, span, {"value": number})
 
     def _needs_slot(self, variable: hir.Variable) -> bool:
-        if variable in self.slots or isinstance(variable.type, t.ArrayType | t.StructType | t.BufferType):
+        if variable in self.slots or isinstance(
+            variable.type, t.ArrayType | t.StructType | t.BufferType | t.RegionType
+        ):
             return True
         return self.assignments.get(variable, 0) > (0 if variable.is_parameter else 1)
 
@@ -233,6 +235,9 @@ class _Lowering:
         if e.name == "memref.dim" and isinstance(e.args[0].type, t.BufferType):
             root, _, _ = self._place(e.args[0])
             return self._emit("memref.dim", [root], t.index, e.span, e.attrs)
+        if e.name == "memref.take":
+            root, _, _ = self._place(e.args[0])
+            return self._emit(e.name, [root, self.expression(e.args[1])], e.type, e.span)
         return self._emit(e.name, [self.expression(a) for a in e.args], e.type, e.span, e.attrs)
 
     def _x_call(self, e: hir.Call) -> Value:

@@ -15,6 +15,8 @@ def type_text(kind: t.Type) -> str:
     if isinstance(kind, t.ViewType):
         layout = ", strided" if kind.strided else ""
         return f"memref<{'?x' * kind.rank}{type_text(kind.element)}{layout}{'' if kind.mutable else ', const'}>"
+    if isinstance(kind, t.RegionType):
+        return "!hekla.region"
     if isinstance(kind, t.BufferType):
         return f"!hekla.buffer<{type_text(kind.element)}>"
     if isinstance(kind, SlotType):

@@ -11,6 +11,7 @@ from hekla.lang.llvm.views import Parts
 if TYPE_CHECKING:
     from hekla.lang.llvm.text import FunctionText
 
+REGION_FULL = "the region is full"
 OUT_OF_MEMORY = "out of memory"
 MAX_BYTES = 1 << 46  # of one buffer; no machine has more, and sums of sizes cannot wrap
 ALIGNMENT = 64  # of buffers, in bytes: a cache line, and the widest vector
@@ -144,6 +145,42 @@ def _alloc(f: "FunctionText", op: Op) -> None:
     f.set(op, f.make(f"insertvalue {{ ptr, i64 }} {whole}, i64 {length}, 1"))
 
 
+def _region(f: "FunctionText", op: Op) -> None:
+    """Memory that is not yet touched: each piece is zeroed when it is handed out. A size below 0 is 0."""
+    size = f.intrinsic("llvm.smax.i64", "i64", [f.typed(op.operands[0]), "i64 0"])
+    f.fail_unless(f.make(f"icmp ule i64 {size}, {MAX_BYTES}"), OUT_OF_MEMORY, op.span)
+    rounded = f.make(f"and i64 {f.make(f'add i64 {size}, {2 * ALIGNMENT - 1}')}, {-ALIGNMENT}")
+    f.text.declare("aligned_alloc", "noalias ptr", "i64, i64")
+    pointer = f.make(f"call noalias align {ALIGNMENT} ptr @aligned_alloc(i64 {ALIGNMENT}, i64 {rounded})")
+    f.fail_unless(f.make(f"icmp ne ptr {pointer}, null"), OUT_OF_MEMORY, op.span)
+    kind = "{ ptr, i64, i64 }"
+    whole = f.make(f"insertvalue {kind} poison, ptr {pointer}, 0")
+    whole = f.make(f"insertvalue {kind} {whole}, i64 {size}, 1")
+    f.set(op, f.make(f"insertvalue {kind} {whole}, i64 0, 2"))
+
+
+def _take(f: "FunctionText", op: Op) -> None:
+    """The next bytes on a cache line of their own, zeroed; a fault where they do not fit."""
+    assert op.result is not None
+    assert isinstance(op.result.type, t.ViewType)
+    slot, element = f.ref(op.operands[0]), t.size_and_align(op.result.type.element)[0]
+    length = f.intrinsic("llvm.smax.i64", "i64", [f.typed(op.operands[1]), "i64 0"])
+    f.fail_unless(f.make(f"icmp ule i64 {length}, {MAX_BYTES // element}"), REGION_FULL, op.span)
+    count = f.make(f"mul i64 {length}, {element}")
+    at = f.byte_offset(slot, 16)
+    used = f.make(f"load i64, ptr {at}, align 8")
+    start = f.make(f"and i64 {f.make(f'add i64 {used}, {ALIGNMENT - 1}')}, {-ALIGNMENT}")
+    end = f.make(f"add i64 {start}, {count}")
+    size = f.make(f"load i64, ptr {f.byte_offset(slot, 8)}, align 8")
+    f.fail_unless(f.make(f"icmp ule i64 {end}, {size}"), REGION_FULL, op.span)
+    f.line(f"store i64 {end}, ptr {at}, align 8")
+    memory = f.make(f"load ptr, ptr {slot}, align 8")
+    pointer = f.make(f"getelementptr inbounds i8, ptr {memory}, i64 {start}")
+    f.text.declare("llvm.memset.p0.i64", "void", "ptr, i8, i64, i1")
+    f.line(f"call void @llvm.memset.p0.i64(ptr align {ALIGNMENT} {pointer}, i8 0, i64 {count}, i1 false)")
+    f.views[op.result] = Parts(pointer, [length], ["1"])
+
+
 def _dealloc(f: "FunctionText", op: Op) -> None:
     f.text.declare("free", "void", "ptr")
     f.line(f"call void @free(ptr {f.make(f'load ptr, ptr {f.ref(op.operands[0])}, align 8')})")
@@ -216,6 +253,8 @@ MEMORY: Mapping[str, Callable[["FunctionText", Op], None]] = {
     "memref.cast": _cast,
     "memref.subview": _subview,
     "memref.borrow": _borrow,
+    "memref.region": _region,
+    "memref.take": _take,
     "memref.alloc": _alloc,
     "memref.dealloc": _dealloc,
     "memref.prefetch": _prefetch,

@@ -86,7 +86,11 @@ def demanded_kernels(module: Module) -> frozenset[str]:
 
 def may_fault(function: Function) -> bool:
     """True where a function checks something while it runs: in checked builds, and where it asks for memory."""
-    return any(op.name in ("cf.assert", "memref.alloc") for block in function.blocks for op in block.ops)
+    return any(
+        op.name in ("cf.assert", "memref.alloc", "memref.region", "memref.take")
+        for block in function.blocks
+        for op in block.ops
+    )
 
 
 class FunctionText:

@@ -4,7 +4,7 @@ Shapes:  a (m, k) u8, b (k, n) s8 packed to (ceil(n / 32), ceil(k / 4), 128) by 
          Requantised: scale (n,) f32, offset (n,) s32, zero s32 -> out (m, n) u8:
          out = clamp(round_even(f32(sum + offset) * scale) + zero, 0, 255).
 Layout:  packed[panel, k4, 4 * column + byte]: four values of k side by side, as the dot product takes them.
-Errors:  none; sums wrap at 2^31, which needs k over 66000.
+Errors:  none; sums wrap at 2^31, which needs k over 65793.
 Tiles:   12 rows by 32 columns: 24 accumulators of 16 lanes; panels of 32 columns are shared out between threads.
 Source:  AVX-512 VNNI `vpdpbusd`, Intel Architecture Instruction Set Extensions Programming Reference.
 """

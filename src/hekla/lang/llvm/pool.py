@@ -30,7 +30,7 @@ from hekla.lang.llvm.target import host_target
 
 FUTEX_CALLS = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
 POOL_BYTES = 384
-SPINS = 2000  # about 20 to 50 us
+SPINS = 2000  # pauses before a thread sleeps
 
 TEXT = """
 declare i64 @syscall(i64, ...)

@@ -22,12 +22,6 @@ ARCHES: Mapping[str, Arch] = {
     "rvv": Arch("riscv64", ("v",), 512),
     "native": Arch("", (), 512),
 }
-_V3 = frozenset({"sse2", "avx2", "fma"})
-IMPLIED: Mapping[str, frozenset[str]] = {  # by the processor's name, whether its target lists them or not
-    "x86-64-v2": frozenset({"sse2"}),
-    "x86-64-v3": _V3,
-    "x86-64-v4": _V3 | set(ARCHES["avx512"].features),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,4 +208,5 @@ class Instance:
     inline: bool = False
     callees: "dict[str, Instance]" = field(default_factory=dict)
     demand: VectorDemand | None = None
+    stack_bytes: int = 0  # of its arrays and records, and of the deepest calls below it
     result_borrows: frozenset[int] = frozenset()  # which view parameters a returned view may come from

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hekla.lang.demand import ARCHES, IMPLIED
+from hekla.lang.demand import ARCHES
 from hekla.lang.errors import TargetError, VectorizeError
 from hekla.lang.ir.core import Function
 from hekla.lang.llvm.codegen import Flags
@@ -27,8 +27,7 @@ def check_targets(demands: Sequence[Function], target: Target) -> None:
                 span=function.span,
                 cure='use arch="native", or compile it for another target',
             )
-        has = target.features | IMPLIED.get(target.cpu, frozenset())
-        missing = [f for f in arch.features if f not in has]
+        missing = [f for f in arch.features if f not in target.needed]
         if missing:
             raise TargetError(
                 f"{function.name} demands {function.demand.arch}; the target {target.cpu} has no {', '.join(missing)}",

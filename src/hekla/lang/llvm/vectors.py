@@ -111,7 +111,21 @@ def _stream_store(f: "FunctionText", op: Op) -> None:
     value, view, *indices = op.operands
     pointer = f.view_address(view, [f.ref(i) for i in indices])
     f.text.stream = True
-    f.line(f"store {f.typed(value)}, ptr {pointer}, align {_element_align(view)}, !nontemporal !0")
+    size = t.size_and_align(value.type)[1]
+    if size <= _element_align(view):
+        f.line(f"store {f.typed(value)}, ptr {pointer}, align {size}, !nontemporal !0")
+        return
+    # processors stream to whole vectors only: elsewhere it is a store like any other
+    low = f.make(f"and i64 {f.make(f'ptrtoint ptr {pointer} to i64')}, {size - 1}")
+    whole, part, after = f.label(), f.label(), f.label()
+    f.line(f"br i1 {f.make(f'icmp eq i64 {low}, 0')}, label %{whole}, label %{part}")
+    f.lines.append(f"{whole}:")
+    f.line(f"store {f.typed(value)}, ptr {pointer}, align {size}, !nontemporal !0")
+    f.line(f"br label %{after}")
+    f.lines.append(f"{part}:")
+    f.line(f"store {f.typed(value)}, ptr {pointer}, align {_element_align(view)}")
+    f.line(f"br label %{after}")
+    f.lines.append(f"{after}:")
 
 
 def _to_memory(f: "FunctionText", text: str, kind: t.Type) -> str:

@@ -2,7 +2,6 @@
 # mypy: disable-error-code="valid-type,no-untyped-def,misc,operator,type-arg,no-any-return"
 # (the bodies and annotations of kernels are Hekla's language, which mypy reads as Python)
 
-
 from hekla.lang import MutView, Vec, f32, kernel, stream_store
 from hekla.lang.explain import explain_assembly
 from hekla.lang.llvm.target import Target

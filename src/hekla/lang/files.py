@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hekla.base.errors import NotFoundError, nearest_name
 from hekla.lang.kernel import Kernel
@@ -23,7 +23,19 @@ def struct_in(path: Path, name: str) -> StructType:
     return _named(path, name, StructType, "@struct")
 
 
+def kernels_in(path: Path) -> dict[str, Kernel]:
+    """Import a Python file and return its kernels by name, those it imports left out. Errors: as `kernel_in`."""
+    return {n: v for n, v in _names_in(path).items() if isinstance(v, Kernel) and Path(v.definition.file) == path}
+
+
 def _named(path: Path, name: str, kind: type[Named], what: str) -> Named:
+    found = {n: v for n, v in _names_in(path).items() if isinstance(v, kind)}
+    if name not in found:
+        raise NotFoundError(f"no {what} {name!r} in this file", where=str(path), cure=nearest_name(name, found))
+    return found[name]
+
+
+def _names_in(path: Path) -> dict[str, Any]:  # Any: whatever the file defines
     if not path.is_file():
         raise NotFoundError("no such file", where=str(path))
     module_name = f"hekla_file_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
@@ -36,7 +48,4 @@ def _named(path: Path, name: str, kind: type[Named], what: str) -> Named:
         spec.loader.exec_module(module)
     finally:
         del sys.modules[module_name]
-    found = {n: v for n, v in vars(module).items() if isinstance(v, kind)}
-    if name not in found:
-        raise NotFoundError(f"no {what} {name!r} in this file", where=str(path), cure=nearest_name(name, found))
-    return found[name]
+    return vars(module)

@@ -32,6 +32,11 @@ class Target:
         return feature in self.features
 
     @property
+    def pointer_bits(self) -> int:
+        """The width of an address."""
+        return 32 if self.triple.startswith(("arm", "thumb", "wasm32")) else 64
+
+    @property
     def needed(self) -> frozenset[str]:
         """What a processor must have to run this code: the features, and those the processor's name implies."""
         return self.features | LEVELS.get(self.cpu, frozenset())

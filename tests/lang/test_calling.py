@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from hekla.base.errors import DtypeError, ShapeError
+from hekla.base.errors import DtypeError, ShapeError, UnsupportedError
 from hekla.lang import (
     ArgumentError,
     Array,
@@ -35,6 +35,7 @@ from hekla.lang import (
     u8,
     u64,
 )
+from hekla.lang.llvm.target import Target, host_target
 
 T = TypeParam("T")
 
@@ -298,3 +299,25 @@ def test_code_outlives_its_kernel_object_while_somebody_holds_the_entry() -> Non
     assert entry(1.0) == 2.0
     with pytest.raises(ArgumentError, match=r"plus_one\(x\)"):
         entry("a")
+
+
+def test_a_kernel_without_parameters_is_called() -> None:
+    scale_by = 21
+
+    @kernel
+    def answer() -> i64:
+        return i64(2) * scale_by
+
+    assert answer() == 42
+    with pytest.raises(ArgumentError, match=r"answer\(\): takes 0 arguments"):
+        answer(1)
+
+
+def test_code_for_another_machine_is_refused_before_it_runs() -> None:
+    host = host_target()
+    odd = Target(host.triple, host.cpu, host.features | {"amx-fp8"})
+    with pytest.raises(UnsupportedError, match=r"scale\(\): this code needs amx-fp8, which the processor lacks"):
+        scale.with_options(target=odd)(1.0, numbers(), numbers())
+    other = Target("riscv64-unknown-linux-gnu", "generic-rv64", frozenset())
+    with pytest.raises(UnsupportedError, match="this code is for riscv64-unknown-linux-gnu, the machine is"):
+        scale.with_options(target=other)(1.0, numbers(), numbers())

@@ -3,13 +3,12 @@
 The first line of a refused program says what is expected: `# expect: ErrorClass line:column message`.
 """
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
 from hekla.lang.errors import KernelError
-from hekla.lang.kernel import Kernel
+from hekla.lang.files import kernel_in
 from hekla.lang.llvm.target import host_target
 from hekla.lang.llvm.text import emit_module
 
@@ -18,23 +17,11 @@ REFUSED = sorted((HERE / "refused").glob("*.py"))
 ACCEPTED = sorted((HERE / "accepted").glob("*.py"))
 
 
-def program_in(path: Path) -> Kernel:
-    """Import a corpus file and return its kernel named `program`."""
-    spec = importlib.util.spec_from_file_location(f"corpus_{path.parent.name}_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    program = module.program
-    assert isinstance(program, Kernel)
-    return program
-
-
 @pytest.mark.parametrize("path", REFUSED, ids=lambda p: p.stem)
 def test_a_bad_program_is_refused_at_its_place(path: Path) -> None:
     expected = path.read_text().splitlines()[0].removeprefix("# expect: ")
     with pytest.raises(KernelError) as caught:
-        program_in(path).lower()
+        kernel_in(path, "program").lower()
     error = caught.value
     assert f"{type(error).__name__} {error.line}:{error.column} {error.message}" == expected
     assert error.span.file == str(path)
@@ -43,7 +30,7 @@ def test_a_bad_program_is_refused_at_its_place(path: Path) -> None:
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda p: p.stem)
 def test_its_close_neighbour_is_accepted(path: Path) -> None:
-    module, _ = program_in(path).lower()
+    module, _ = kernel_in(path, "program").lower()
     assert "define" in emit_module(module, host_target()).finish()
 
 

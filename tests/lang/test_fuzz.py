@@ -2,7 +2,6 @@
 
 import ast
 import copy
-import importlib.util
 import random
 import warnings
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from hekla.base.errors import HeklaError
 from hekla.lang import types as t
+from hekla.lang.files import kernel_in
 from hekla.lang.kernel import Kernel
 from hekla.lang.llvm.target import host_target
 from hekla.lang.llvm.text import emit_module
@@ -67,14 +67,7 @@ def program_of(text: str, folder: Path, name: str) -> Kernel:
     """Write a program to a file, import it and return its kernel named `program`."""
     path = folder / f"{name}.py"
     path.write_text(text)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    program = module.program
-    assert isinstance(program, Kernel)
-    return program
+    return kernel_in(path, "program")
 
 
 def values(rng: np.random.Generator, kind: str, count: int) -> "np.ndarray[Any, Any]":

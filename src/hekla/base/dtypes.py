@@ -39,7 +39,10 @@ class DType(enum.Enum):
 
         Errors: KeyError for a dtype the protocol has no name for, complex numbers say.
         """
-        return DType.BYTES if dtype.kind in "OSU" else _OF_NUMPY[dtype.newbyteorder("=")]
+        found = _OF_NUMPY.get(dtype)
+        if found is not None:
+            return found
+        return DType.BYTES if dtype.kind in "SU" else _OF_NUMPY[dtype.newbyteorder("=")]
 
 
 _NUMPY: dict[DType, "np.dtype[Any]"] = {

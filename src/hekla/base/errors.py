@@ -24,6 +24,8 @@ Which HTTP status and gRPC code each one gets is one table: `hekla.serve.status`
 import difflib
 from collections.abc import Iterable
 
+_QUOTED_CHARACTERS = 100
+
 
 class HeklaError(Exception):
     """Root of the tree: what was wrong, where, and the cure."""
@@ -109,10 +111,17 @@ class EngineError(HeklaError):
     """An engine failed while it computed."""
 
 
+def quoted(value: object) -> str:
+    """Return a value as an error quotes it: its repr, cut after 100 characters."""
+    text = repr(value[:101] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}..."
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Return a cure naming the known name closest to a misspelled one, or listing the known ones."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    # A name of megabytes is near to none, and finding that out would take minutes.
+    close = difflib.get_close_matches(name, names, n=1) if len(name) <= _QUOTED_CHARACTERS else []
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {', '.join(names)}" if names else "none is known"

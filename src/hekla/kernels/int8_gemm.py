@@ -4,8 +4,8 @@ Shapes:  a (m, k) u8, b (k, n) s8 packed to (ceil(n / 32), ceil(k / 4), 128) by 
          Requantised: scale (n,) f32, offset (n,) s32, zero s32 -> out (m, n) u8:
          out = clamp(round_even(f32(sum + offset) * scale) + zero, 0, 255).
 Layout:  packed[panel, k4, 4 * column + byte]: four values of k side by side, as the dot product takes them.
-Errors:  none; sums wrap at 2^31, which needs k over 66000.
-Tiles:   12 rows by 32 columns: 24 accumulators of 16 lanes.
+Errors:  none; sums wrap at 2^31, which needs k over 65793.
+Tiles:   12 rows by 32 columns: 24 accumulators of 16 lanes; panels of 32 columns are shared out between threads.
 Source:  AVX-512 VNNI `vpdpbusd`, Intel Architecture Instruction Set Extensions Programming Reference.
 """
 
@@ -26,6 +26,7 @@ from hekla.lang import (
     index,
     kernel,
     load,
+    parallel,
     round_even,
     saturate,
     store,
@@ -112,15 +113,16 @@ def products(a: View[u8, 2], b: View[i8, 2], acc: MutView[i32, 1], i: index, *, 
 
 
 @kernel(inline=True)
-def tile(a: View[u8, 2], b: View[i8, 2], c: MutView[i32, 2], i: index, j: index, *, rows: Const):
+def tile(a: View[u8, 2], b: View[i8, 2], c: MutView[i32, 2], i: index, *, rows: Const):
     sums = Array[i32, rows * COLUMNS](0)
     products(a, b, sums.mut(), i, rows=rows)
     view = sums.view()
+    n = c.shape[1]
     for p in unroll(range(PARTS)):
-        at = j + p * LANES
-        if at < c.shape[1]:
+        if p * LANES < n:
             for r in unroll(range(rows)):
-                store(c, i + r, at, load(view, r * COLUMNS + p * LANES, width=LANES), count=c.shape[1] - at)
+                total = load(view, r * COLUMNS + p * LANES, width=LANES)
+                store(c, i + r, p * LANES, total, count=n - p * LANES)
 
 
 @kernel(inline=True)
@@ -132,7 +134,6 @@ def tile_requantised(
     zero: i32,
     out: MutView[u8, 2],
     i: index,
-    j: index,
     *,
     rows: Const,
 ):
@@ -140,42 +141,56 @@ def tile_requantised(
     products(a, b, sums.mut(), i, rows=rows)
     view = sums.view()
     for p in unroll(range(PARTS)):
-        at = j + p * LANES
+        at = p * LANES
         if at < out.shape[1]:
             left = out.shape[1] - at
             factor = load(scale, at, width=LANES, count=left)
             shift = load(offset, at, width=LANES, count=left)
             for r in unroll(range(rows)):
-                total = f32(load(view, r * COLUMNS + p * LANES, width=LANES) + shift) * factor
+                total = f32(load(view, r * COLUMNS + at, width=LANES) + shift) * factor
                 store(out, i + r, at, saturate(u8, i32(round_even(total)) + zero), count=left)
 
 
 @kernel
-def int8_gemm(a: View[u8, 2], packed: View[i8, 3], c: MutView[i32, 2]):
+def panel_product(a: View[u8, 2], b: View[i8, 2], c: MutView[i32, 2]):
     m = c.shape[0]
     whole = m - m % ROWS
-    for panel in range(packed.shape[0]):
-        b = packed[panel]
-        j = panel * COLUMNS
-        for i in range(0, whole, ROWS):
-            tile(a, b, c, i, j, rows=ROWS)
-        for i in range(whole, m):
-            tile(a, b, c, i, j, rows=1)
+    for i in range(0, whole, ROWS):
+        tile(a, b, c, i, rows=ROWS)
+    for i in range(whole, m):
+        tile(a, b, c, i, rows=1)
+
+
+@kernel
+def panel_requantised(
+    a: View[u8, 2], b: View[i8, 2], scale: View[f32, 1], offset: View[i32, 1], zero: i32, out: MutView[u8, 2]
+):
+    m = out.shape[0]
+    whole = m - m % ROWS
+    for i in range(0, whole, ROWS):
+        tile_requantised(a, b, scale, offset, zero, out, i, rows=ROWS)
+    for i in range(whole, m):
+        tile_requantised(a, b, scale, offset, zero, out, i, rows=1)
+
+
+@kernel
+def int8_gemm(a: View[u8, 2], packed: View[i8, 3], c: MutView[i32, 2]):
+    n = c.shape[1]
+    for panel in parallel((n + COLUMNS - 1) // COLUMNS):
+        first = panel * COLUMNS
+        end = min(n, first + COLUMNS)
+        panel_product(a, packed[panel], c[:, first:end])
 
 
 @kernel
 def int8_gemm_requantised(
     a: View[u8, 2], packed: View[i8, 3], scale: View[f32, 1], offset: View[i32, 1], zero: i32, out: MutView[u8, 2]
 ):
-    m = out.shape[0]
-    whole = m - m % ROWS
-    for panel in range(packed.shape[0]):
-        b = packed[panel]
-        j = panel * COLUMNS
-        for i in range(0, whole, ROWS):
-            tile_requantised(a, b, scale, offset, zero, out, i, j, rows=ROWS)
-        for i in range(whole, m):
-            tile_requantised(a, b, scale, offset, zero, out, i, j, rows=1)
+    n = out.shape[1]
+    for panel in parallel((n + COLUMNS - 1) // COLUMNS):
+        first = panel * COLUMNS
+        end = min(n, first + COLUMNS)
+        panel_requantised(a, packed[panel], scale[first:end], offset[first:end], zero, out[:, first:end])
 
 
 def packed_of(b):

@@ -5,6 +5,7 @@ Layout:  the last dimension is dense everywhere; rows of a and c may be further 
 Errors:  sums in f32 in the order of k: relative 1e-6 * sqrt(k) of the largest partial sum, about.
 Tiles:   6 rows by 64 columns: 24 accumulators of 16 lanes, which a machine with 32 vector registers holds
          (28 spill); k in blocks of 512, so that a block of b (128 KB) stays in the L2 cache.
+Threads: panels of 64 columns are shared out between threads.
 Source:  Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 """
 
@@ -24,6 +25,7 @@ from hekla.lang import (
     index,
     kernel,
     load,
+    parallel,
     store,
     unroll,
 )
@@ -75,7 +77,6 @@ def tile(
     bias: View[f32, 1],
     c: MutView[f32, 2],
     i: index,
-    j: index,
     begin: index,
     end: index,
     *,
@@ -94,36 +95,41 @@ def tile(
     n = c.shape[1]
     last = end == b.shape[0]
     for p in unroll(range(PARTS)):
-        at = j + p * LANES
-        if at < n:
-            left = n - at
-            beside = load(bias, at, width=LANES, count=left)
+        if p * LANES < n:
+            left = n - p * LANES
+            beside = load(bias, p * LANES, width=LANES, count=left)
             for r in unroll(range(rows)):
                 total = acc[r * PARTS + p]
                 if begin > 0:
-                    total += load(c, i + r, at, width=LANES, count=left)
+                    total += load(c, i + r, p * LANES, width=LANES, count=left)
                 if last:
                     total = epilogue(total + beside)
-                store(c, i + r, at, total, count=left)
+                store(c, i + r, p * LANES, total, count=left)
 
 
 @kernel
-def gemm(a: View[f32, 2], packed: View[f32, 3], bias: View[f32, 1], c: MutView[f32, 2], *, epilogue: Function):
+def panel_product(a: View[f32, 2], b: View[f32, 2], bias: View[f32, 1], c: MutView[f32, 2], *, epilogue: Function):
     m = c.shape[0]
-    depth = packed.shape[1]
+    depth = b.shape[0]
     whole = m - m % ROWS
     blocks = max(1, (depth + DEPTH - 1) // DEPTH)
-    for panel in range(packed.shape[0]):
-        b = packed[panel]
-        j = panel * COLUMNS
-        for block in range(blocks):
-            begin = block * DEPTH
-            end = min(depth, begin + DEPTH)
-            for i in range(0, whole, ROWS):
-                tile(a, b, bias, c, i, j, begin, end, rows=ROWS, epilogue=epilogue)
-            for rows in unroll(range(1, ROWS)):
-                if m - whole == rows:
-                    tile(a, b, bias, c, whole, j, begin, end, rows=rows, epilogue=epilogue)
+    for block in range(blocks):
+        begin = block * DEPTH
+        end = min(depth, begin + DEPTH)
+        for i in range(0, whole, ROWS):
+            tile(a, b, bias, c, i, begin, end, rows=ROWS, epilogue=epilogue)
+        for rows in unroll(range(1, ROWS)):
+            if m - whole == rows:
+                tile(a, b, bias, c, whole, begin, end, rows=rows, epilogue=epilogue)
+
+
+@kernel(inline=True)
+def gemm(a: View[f32, 2], packed: View[f32, 3], bias: View[f32, 1], c: MutView[f32, 2], *, epilogue: Function):
+    n = c.shape[1]
+    for panel in parallel((n + COLUMNS - 1) // COLUMNS):
+        first = panel * COLUMNS
+        end = min(n, first + COLUMNS)
+        panel_product(a, packed[panel], bias[first:end], c[:, first:end], epilogue=epilogue)
 
 
 @kernel

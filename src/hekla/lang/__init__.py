@@ -6,6 +6,7 @@ from hekla.lang.errors import (
     KernelError,
     KernelTypeError,
     OwnershipError,
+    RaceError,
     UnsupportedPythonError,
 )
 from hekla.lang.kernel import Compiled, Kernel, Options, kernel
@@ -19,6 +20,13 @@ from hekla.lang.surface import (
     View,
     all_lanes,
     any_lane,
+    atomic_add,
+    atomic_compare_exchange,
+    atomic_exchange,
+    atomic_load,
+    atomic_max,
+    atomic_min,
+    atomic_store,
     bitcast,
     buffer,
     ceil,
@@ -33,6 +41,7 @@ from hekla.lang.surface import (
     iota,
     leading_zeros,
     load,
+    parallel,
     popcount,
     prefetch,
     reduce_add,
@@ -59,12 +68,13 @@ from hekla.lang.surface import (
 from hekla.lang.types import ConstParam, TypeParam, bf16, f16, f32, f64, i8, i16, i32, i64, index, u8, u16, u32, u64
 
 __all__ = [  # noqa: RUF022  by name, whatever the case
-    "all_lanes", "any_lane", "ArgumentError", "Array", "bf16", "bitcast", "Buffer", "buffer", "ceil", "CheckError",
-    "Compiled", "comptime", "Const", "ConstParam", "copysign", "dot4", "drop", "element_type", "f16", "f32", "f64",
-    "floor", "fma", "Function", "gather", "i16", "i32", "i64", "i8", "index", "iota", "Kernel", "kernel",
-    "KernelError", "KernelTypeError", "leading_zeros", "load", "MutView", "Options", "OwnershipError", "popcount",
-    "prefetch", "reduce_add", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "round_even", "saturate",
-    "scatter", "select", "shuffle", "split", "sqrt", "static_assert", "store", "stream_store", "strided", "struct",
-    "trailing_zeros", "trunc", "TypeParam", "u16", "u32", "u64", "u8", "unroll", "UnsupportedPythonError", "Vec",
-    "View",
+    "all_lanes", "any_lane", "ArgumentError", "Array", "atomic_add", "atomic_compare_exchange", "atomic_exchange",
+    "atomic_load", "atomic_max", "atomic_min", "atomic_store", "bf16", "bitcast", "Buffer", "buffer", "ceil",
+    "CheckError", "Compiled", "comptime", "Const", "ConstParam", "copysign", "dot4", "drop", "element_type", "f16",
+    "f32", "f64", "floor", "fma", "Function", "gather", "i16", "i32", "i64", "i8", "index", "iota", "Kernel",
+    "kernel", "KernelError", "KernelTypeError", "leading_zeros", "load", "MutView", "Options", "OwnershipError",
+    "parallel", "popcount", "prefetch", "RaceError", "reduce_add", "reduce_and", "reduce_max", "reduce_min",
+    "reduce_or", "round_even", "saturate", "scatter", "select", "shuffle", "split", "sqrt", "static_assert", "store",
+    "stream_store", "strided", "struct", "trailing_zeros", "trunc", "TypeParam", "u16", "u32", "u64", "u8", "unroll",
+    "UnsupportedPythonError", "Vec", "View",
 ]  # fmt: skip

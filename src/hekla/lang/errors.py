@@ -4,7 +4,8 @@ HeklaError
 ├── KernelError                 the program is refused; `span` is the place in the author's file
 │   ├── UnsupportedPythonError  a construct of Python that the language does not have
 │   ├── KernelTypeError         types, shapes or constants do not fit together
-│   └── OwnershipError          use after move, two writers, a view that outlives its memory
+│   ├── OwnershipError          use after move, two writers, a view that outlives its memory
+│   └── RaceError               iterations of a parallel loop were not shown to keep apart
 ├── InputError
 │   └── ArgumentError           a kernel was called with the wrong arguments
 └── EngineError
@@ -55,6 +56,10 @@ class KernelTypeError(KernelError):
 
 class OwnershipError(KernelError):
     """Use after move, two writers at once, or a view that outlives its memory."""
+
+
+class RaceError(KernelError):
+    """Iterations of a parallel loop were not shown to keep apart."""
 
 
 class ArgumentError(InputError):

@@ -158,6 +158,19 @@ class For(Statement):
 
 
 @dataclass(slots=True, eq=False)
+class Parallel(Statement):
+    """The iterations 0 to before `count`, in any order and at the same time on several threads.
+
+    `unproved` is the author's reason to believe that they keep apart, where the solver shall not be asked.
+    """
+
+    counter: Variable
+    count: Expr
+    body: list[Statement]
+    unproved: str = ""
+
+
+@dataclass(slots=True, eq=False)
 class Return(Statement):
     """Leave, with a value unless the kernel returns None."""
 

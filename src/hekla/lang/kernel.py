@@ -1,6 +1,7 @@
 """`@kernel`: a Python function that is compiled when it is first called, for each choice of types and constants."""
 
 import inspect
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from hekla.lang.llvm.cache import CodeCache
 from hekla.lang.llvm.codegen import Flags, object_code
 from hekla.lang.llvm.entry import EntryText, can_be_called
 from hekla.lang.llvm.loaded import Loaded
+from hekla.lang.llvm.pool import ThreadPool, standard_pool
 from hekla.lang.llvm.target import Target, host_target
 from hekla.lang.llvm.text import Text, emit_module
 from hekla.lang.lower import lower_program
@@ -32,12 +34,13 @@ __all__ = ["Compiled", "Kernel", "Options", "kernel"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a kernel is compiled. `cache` None is the user's standard one."""
+    """How a kernel is compiled and run. `cache` and `pool` None are the process's standard ones."""
 
     optimise: bool = True
     checked: bool = False
     target: Target | None = None
     cache: CodeCache | None = None
+    pool: ThreadPool | None = None
 
 
 class Compiled:
@@ -74,8 +77,13 @@ class Compiled:
 
     @cached_property
     def _loaded(self) -> Loaded:
-        """The code in memory: the callables made from it reach this object, and so keep it."""
-        return Loaded(self.code[0], self.function, self._raise_fault)
+        """The code in memory: the callables made from it reach this object, and so keep it.
+
+        Errors: UnsupportedError for code that this machine cannot run, before it meets an illegal instruction.
+        """
+        self.target.require_runnable(f"{self.function.name}()")
+        pool = (self.options.pool or standard_pool()) if self.text.parallel else None
+        return Loaded(self.code[0], self.function, self._raise_fault, pool)
 
     @cached_property
     def entry(self) -> Callable[..., Any]:  # Any: the kernel's arguments and result
@@ -113,6 +121,8 @@ class Kernel:
         self.definition = definition
         self.options = options or Options()
         self._compiled: dict[tuple[Any, ...], Compiled] = {}
+        self._entries: dict[tuple[Any, ...], Callable[..., Any]] = {}  # by the kinds of arguments, of generic kernels
+        self._lock = threading.Lock()  # two threads that call first compile once
         self._only: Callable[..., Any] | None = None  # the entry, when there is no choice to make
         self.__name__ = self.__qualname__ = definition.name
         self.__doc__ = inspect.getdoc(definition.function)
@@ -136,6 +146,10 @@ class Kernel:
         Types may be left out where the signature states them. Errors: KernelError, pointing at the source.
         """
         key = (kinds, tuple(sorted((n, getattr(v, "definition", v)) for n, v in named.items())))
+        with self._lock:
+            return self._compile(key, kinds, named)
+
+    def _compile(self, key: tuple[Any, ...], kinds: tuple[t.Type, ...], named: dict[str, Any]) -> Compiled:
         if key not in self._compiled:
             module, function = self.lower(*kinds, **named)
             if self.options.checked:
@@ -182,15 +196,19 @@ class Kernel:
         return self.compile(*kinds, **named)
 
     def _first_call(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> Any:  # Any: see __call__
-        compiled = self.compiled_for(given, named)
-        if (
-            not named
-            and not self.definition.signature.comptime
-            and len(self._compiled) == 1
-            and () in {k[0] for k in self._compiled}
-        ):
-            self._only = compiled.entry
-        return compiled.entry(*given)
+        key = (*map(_dispatch_key, given), *((n, getattr(v, "definition", v)) for n, v in named.items()))
+        entry = self._entries.get(key)
+        if entry is None:
+            compiled = self.compiled_for(given, named)
+            entry = self._entries[key] = compiled.entry
+            if not named and not self.definition.signature.comptime and compiled is self._compiled.get(((), ())):
+                self._only = entry
+        return entry(*given)
+
+
+def _dispatch_key(argument: Any) -> Any:  # Any: see Kernel.__call__
+    """Return what of an argument may decide the types: an array's elements and rank, a number's class."""
+    return (argument.dtype, argument.ndim) if isinstance(argument, np.ndarray) else type(argument)
 
 
 def argument_type(where: str, pattern: t.Type, given: Any) -> t.Type:  # Any: whatever the caller passed

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hekla.lang import hir
 from hekla.lang import types as t
+from hekla.lang.front.captures import captured_variables
 from hekla.lang.ir.core import Attributes, Block, Function, Module, Op, SlotType, Value
 from hekla.lang.source import Span
 
@@ -14,15 +15,16 @@ def lower_program(instances: Sequence[hir.Instance]) -> Module:
     """Return the module of these instances, which are in the order callees before callers."""
     module = Module()
     for instance in instances:
-        module.functions[instance.symbol] = _Lowering(instance).run()
+        _Lowering(instance, module).finish()
     return module
 
 
 class _Lowering:
     """State while one function is lowered: the open block, where each variable lives, the loops around."""
 
-    def __init__(self, instance: hir.Instance) -> None:
-        self.instance = instance
+    def __init__(self, instance: hir.Instance, module: Module) -> None:
+        self.instance, self.module = instance, module
+        self.outlined = 0
         self.values: dict[hir.Variable, Value] = {}  # variables assigned once
         self.slots: dict[hir.Variable, Value] = {}
         self.slot_ops: list[Op] = []
@@ -34,8 +36,11 @@ class _Lowering:
         )
         self.block = self._new_block("entry")
 
-    def run(self) -> Function:
-        """Return the function."""
+    def finish(self) -> None:
+        """Lower the function into the module, after the bodies of its parallel loops."""
+        self.module.functions[self.instance.symbol] = self._run()
+
+    def _run(self) -> Function:
         for variable, value in zip(self.instance.params, self.function.params, strict=True):
             if self._needs_slot(variable):
                 self._emit("memref.store", [value, self._slot(variable)], None, variable.span, {"path": ()})
@@ -177,6 +182,21 @@ class _Lowering:
         self._branch(head, s.span)
         self.block = after
 
+    def _parallel(self, s: hir.Parallel) -> None:
+        """The body becomes a function of (begin, end, what it captures), which workers call for ranges."""
+        count = self.expression(s.count)
+        captured = captured_variables(s)
+        begin, end = hir.Variable("begin", t.index, s.span), hir.Variable("end", t.index, s.span)
+        start, stop = hir.Place(t.index, s.span, begin), hir.Place(t.index, s.span, end)
+        symbol = f"{self.instance.symbol}.parallel{self.outlined}"
+        self.outlined += 1
+        loop = hir.For(s.span, s.counter, start, stop, 1, s.body)
+        name = f"{self.instance.name}, a parallel loop"
+        body = hir.Instance(name, symbol, [begin, end, *captured], t.none, [loop], s.span)
+        _Lowering(body, self.module).finish()
+        args = [self._x_place(hir.Place(v.type, s.span, v)) for v in captured]
+        self._emit("scf.parallel", [count, *args], None, s.span, {"callee": symbol})
+
     def _return(self, s: hir.Return) -> None:
         self._emit("func.return", [self.expression(s.value)] if s.value is not None else [], None, s.span)
 
@@ -262,7 +282,7 @@ def _count_assignments(body: Sequence[hir.Statement]) -> dict[hir.Variable, int]
         inner: list[list[hir.Statement]] = []
         if isinstance(s, hir.If):
             inner = [s.then, s.other]
-        elif isinstance(s, hir.While | hir.For):
+        elif isinstance(s, hir.While | hir.For | hir.Parallel):
             inner = [s.body]
         for one in inner:
             for variable, count in _count_assignments(one).items():

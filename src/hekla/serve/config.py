@@ -1,9 +1,13 @@
-"""What a `model.toml` says, as values; `hekla.serve.model_toml` parses it, docs/formats/model-toml.md defines it."""
+"""What a `model.toml` says, as values; `hekla.serve.model_toml` parses it, docs/formats/model-toml.md defines it.
+
+The parser reads these classes: a key's type, its range (`Annotated`) and its default are written here and nowhere else.
+What several keys must agree on is in `hekla.serve.model_rules`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from hekla.base.dtypes import DType
 from hekla.protocols.tensor import TensorSpec
@@ -12,12 +16,34 @@ GRAPH = "graph"  # the engine kind of a model that is made of other models
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers a key may hold, both ends included."""
+
+    low: float
+    high: float
+
+    def __contains__(self, number: float) -> bool:
+        return self.low <= number <= self.high
+
+
+Task = Literal["", "embedding", "ocr", "vad", "file-type"]
+Axis = Annotated[int, Range(0, 31)]
+Count = Annotated[int, Range(1, 4096)]
+Levels = Annotated[int, Range(1, 64)]
+Rows = Annotated[int, Range(1, 65_536)]
+Places = Annotated[int, Range(1, 1_000_000)]  # in a queue; sequences alive at once
+Milliseconds = Annotated[int, Range(0, 86_400_000)]  # up to a day
+Microseconds = Annotated[int, Range(0, 10_000_000)]  # up to ten seconds
+Version = Annotated[int, Range(1, 2**31 - 1)]
+
+
+@dataclass(frozen=True, slots=True)
 class EngineConfig:
     """[engine]: what computes. `options` are the keys the engine itself reads."""
 
     kind: str  # an entry point of `hekla.engines`, or GRAPH
     isolation: Literal["thread", "process"] = "thread"
-    threads: int = 0  # 0: the server's default
+    threads: Annotated[int, Range(0, 4096)] = 0  # 0: the server's default
     options: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -26,18 +52,18 @@ class PadConfig:
     """One [[batching.pad]]: a variable axis of an input that is filled up so that requests can share a batch."""
 
     input: str
-    axis: int
+    axis: Axis
     value: float = 0
-    multiple: int = 1  # lengths are rounded up to it, so that few distinct shapes reach the engine
+    multiple: Rows = 1  # lengths are rounded up to it, so that few distinct shapes reach the engine
 
 
 @dataclass(frozen=True, slots=True)
 class BatchingConfig:
     """[batching]: a batch leaves when it is full, or its oldest request waited long enough, or the engine is idle."""
 
-    max_batch: int = 1  # rows
-    max_delay_us: int = 0
-    preferred: tuple[int, ...] = ()  # rows; a batch grows to the largest of these it can fill
+    max_batch: Rows = 1  # rows
+    max_delay_us: Microseconds = 0
+    preferred: tuple[Rows, ...] = ()  # rows; a batch grows to the largest of these it can fill
     pad: tuple[PadConfig, ...] = ()
     adaptive: bool = True  # measure latency by batch size and do not batch where it hurts
 
@@ -46,17 +72,18 @@ class BatchingConfig:
 class InstancesConfig:
     """[instances]: how many engines are loaded and run side by side."""
 
-    count: int = 1
+    count: Count = 1
 
 
 @dataclass(frozen=True, slots=True)
 class QueueConfig:
     """[queue]: beyond `capacity` waiting requests are refused at once."""
 
-    capacity: int = 512
-    timeout_ms: int = 0  # a request that names no deadline gets this one; 0: none
-    run_timeout_ms: int = 0  # an engine call longer than this counts as hung; 0: never
-    priority_levels: int = 3  # 1 is served first; a request that names none gets the middle one
+    capacity: Places = 512
+    max_wait_ms: Milliseconds = 1000  # a request that would wait longer, at the measured rate, is refused; 0: any wait
+    timeout_ms: Milliseconds = 0  # a request that names no deadline gets this one; 0: none
+    run_timeout_ms: Milliseconds = 0  # an engine call longer than this counts as hung; 0: never
+    priority_levels: Levels = 3  # 1 is served first; a request that names none gets the middle one
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +91,8 @@ class VersionsConfig:
     """[versions]: which of the numbered folders are served."""
 
     policy: Literal["latest", "all", "specific"] = "latest"
-    count: int = 1  # with "latest": how many
-    specific: tuple[int, ...] = ()
+    count: Count = 1  # with "latest": how many
+    specific: tuple[Version, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +100,8 @@ class StageConfig:
     """[pipeline.load], [pipeline.preprocess], [pipeline.postprocess], or one stage step of a graph."""
 
     stage: str  # an entry point of `hekla.stages`
-    concurrency: int = 1
-    queue: int = 256
+    concurrency: Count = 1
+    queue: Places = 256
     options: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -94,8 +121,19 @@ class StateConfig:
     input: str
     output: str
     dtype: DType
-    shape: tuple[int, ...]  # of one sequence: 1 at the batch axis; starts as zeros
-    batch_axis: int = 0
+    shape: tuple[Places, ...]  # of one sequence: 1 at the batch axis; starts as zeros
+    batch_axis: Axis = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlConfig:
+    """One [[sequence.controls]]: an engine input that the server fills from the request's place in its sequence.
+
+    "start", "end" and "ready" are 1 or 0 in the input's dtype; "correlation_id" is the sequence's id. Shape (rows, 1).
+    """
+
+    input: str
+    kind: Literal["start", "end", "ready", "correlation_id"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +141,9 @@ class SequenceConfig:
     """[sequence]: requests of one correlation id are run in order and share state."""
 
     states: tuple[StateConfig, ...] = ()
-    idle_timeout_s: float = 60.0
-    max_sequences: int = 1024
+    controls: tuple[ControlConfig, ...] = ()
+    idle_timeout_s: Annotated[float, Range(0.001, 86_400)] = 60.0
+    max_sequences: Places = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +178,7 @@ class ModelConfig:
     path: Path  # of model.toml
     engine: EngineConfig
     description: str = ""
-    task: str = ""  # what `hekla infer` and the OpenAI routes go by: "embedding", "ocr", "vad", "file-type", ""
+    task: Task = ""  # what `hekla infer` and the OpenAI routes go by
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     batching: BatchingConfig = BatchingConfig()

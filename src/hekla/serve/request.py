@@ -19,6 +19,21 @@ class SequenceStep:
     end: bool = False
 
 
+class Signature:
+    """What requests with the same names, dtypes, shapes and requested outputs have in common.
+
+    A door that knows two requests to be alike gives both the same signature, and what was checked and found out
+    for the first need not be for the second. Written by those that check: a model that was loaded again is another.
+    """
+
+    __slots__ = ("checked_by", "layout", "layout_of")
+
+    def __init__(self) -> None:
+        self.checked_by: object = None  # the served model whose inputs and outputs such requests fit
+        self.layout_of: object = None  # the batch layout that described them,
+        self.layout: tuple[int, object, tuple[int, ...]] = (0, None, ())  # and as what: rows, key, padded lengths
+
+
 @dataclass(slots=True)
 class InferRequest:
     """Tensors for one model. The arrays may be views of the door's buffers until the answer is given."""
@@ -33,6 +48,9 @@ class InferRequest:
     sequence: SequenceStep | None = None
     parameters: Parameters = field(default_factory=dict)
     received_s: float = 0.0  # time.monotonic() when the request's last byte came; the service fills 0 in
+    copied_bytes: int = 0  # of the tensors' payload, on the way from the door's buffers to the arrays
+    signature: Signature | None = None
+    request_id: str = ""  # the door's own id for logs (x-request-id), or ""
     trace_parent: str = ""  # W3C traceparent as it came, or ""
 
 
@@ -45,6 +63,7 @@ class InferResponse:
     outputs: Tensors
     id: str = ""
     parameters: Parameters = field(default_factory=dict)
+    trace_parent: str = ""  # W3C traceparent of the server's span where tracing is on, or ""
     final: bool = True  # False where more responses to the same request follow (decoupled models)
 
 

@@ -13,6 +13,7 @@ from hekla.lang.front.expressions import Expressions, default_type
 from hekla.lang.front.known import Known, Value
 from hekla.lang.front.operators import materialise
 from hekla.lang.front.ownership import check_ownership
+from hekla.lang.front.races import check_races
 from hekla.lang.front.statements import Statements, falls_through
 from hekla.lang.source import Span
 from hekla.lang.surface import Const, Function
@@ -220,6 +221,7 @@ class Program:
         instance = hir.Instance(definition.name, symbol, params, result, body, definition.name_span, definition.inline)
         instance.callees = context.callees
         check_ownership(instance)
+        check_races(instance)
         return instance
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from hekla.lang import hir
 from hekla.lang import types as t
+from hekla.lang.errors import KernelTypeError
 from hekla.lang.front.context import Context
 from hekla.lang.front.expressions import Expressions, default_type
 from hekla.lang.front.known import Known, Value
 from hekla.lang.front.operators import as_index, materialise, type_text
-from hekla.lang.surface import Const, drop, split, unroll
+from hekla.lang.surface import Const, drop, parallel, split, unroll
 
 REFUSED: Mapping[type[ast.AST], tuple[str, str]] = {
     ast.Try: ("try/except", "kernels raise nothing; check before"),
@@ -39,7 +40,7 @@ class Statements:
     def __init__(self, context: Context, result: t.Type) -> None:
         self.context, self.result = context, result
         self.expressions = Expressions(context)
-        self._loops = 0
+        self._loops = self._parallel_depth = 0
         self._handlers: dict[type[ast.AST], Callable[[Any], list[hir.Statement]]] = {  # Any: the class of the key
             ast.Assign: self._assign, ast.AugAssign: self._augmented, ast.AnnAssign: self._annotated,
             ast.Expr: self._expression, ast.If: self._if, ast.While: self._while, ast.For: self._for,
@@ -254,7 +255,7 @@ class Statements:
         value = self.expressions.value(node.value)
         if isinstance(value, Known) or not isinstance(value, hir.Call | hir.Op):
             self.context.wrong("this line does nothing", node, "assign the value or remove the line")
-        if isinstance(value, hir.Op) and value.type != t.none:
+        if isinstance(value, hir.Op) and value.type != t.none and not value.name.startswith("memref.atomic"):
             self.context.wrong("the result is not used", node, "assign the value or remove the line")
         return [hir.Evaluate(self.context.span(node), value)]
 
@@ -310,6 +311,8 @@ class Statements:
         call = node.iter
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and self._is(call.func, unroll):
             return self._unrolled(node, call, node.target)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and self._is(call.func, parallel):
+            return self._parallel(node, call, node.target)
         is_range = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and self._is(call.func, range)
         if not is_range or not isinstance(call, ast.Call):
             self.context.unsupported("a loop over anything but range()", call, "write for i in range(len(x)):")
@@ -327,17 +330,58 @@ class Statements:
                 self.context.wrong("the step of range() is a whole number other than 0", call.args[2])
         start = as_index(values[0], "the start of range()") if len(values) > 1 else hir.Const(t.index, span, 0)
         stop = as_index(values[min(1, len(values) - 1)], "the end of range()")
+        counter, body = self._counted_body(node, target)
+        return [hir.For(self.context.span(node), counter, start, stop, step, body)]
+
+    def _counted_body(self, node: ast.For, target: ast.Name) -> tuple[hir.Variable, list[hir.Statement]]:
         outer = self.context.variables.get(target.id)
         if target.id in self.context.bindings or (outer is not None and not outer.read_only):
             self.context.wrong(f"{target.id!r} has another meaning already", target, "use another name for the counter")
         if outer is not None and outer in self.context.assigned:
             self.context.wrong(f"{target.id!r} counts an outer loop", target, "use another name for the counter")
+        span = self.context.span(target)
         counter = hir.Variable(target.id, t.index, span, read_only="counts a loop and cannot be assigned")
         self.context.variables[target.id] = counter
         self.context.assigned.add(counter)
         body = self._loop_body(node.body)
         self.context.assigned.discard(counter)
-        return [hir.For(self.context.span(node), counter, start, stop, step, body)]
+        return counter, body
+
+    def _parallel(self, node: ast.For, call: ast.Call, target: ast.Name) -> list[hir.Statement]:
+        named = self.expressions.named(call)
+        unproved = named.pop("unproved", Known("", self.context.span(call))).value
+        if len(call.args) != 1 or named or not isinstance(unproved, str):
+            self.context.wrong("parallel() takes a count, and perhaps unproved='the reason'", call)
+        if self._parallel_depth:
+            self.context.wrong("a parallel loop in a parallel loop", call, "make the inner one a plain range")
+        count = as_index(self.expressions.value(call.args[0]), "the count of parallel()")
+        before = set(self.context.variables.values())
+        self._parallel_depth += 1
+        counter, body = self._counted_body(node, target)
+        self._parallel_depth -= 1
+        self._check_parallel(body, before)
+        return [hir.Parallel(self.context.span(node), counter, count, body, unproved)]
+
+    def _check_parallel(self, body: list[hir.Statement], outer: set[hir.Variable], depth: int = 0) -> None:
+        """What other iterations would see may not be assigned, and no iteration leaves early."""
+        for s in body:
+            if isinstance(s, hir.Assign) and s.place.variable in outer:
+                variable = s.place.variable
+                assert variable is not None
+                if not isinstance(variable.type, t.ViewType) or not s.place.steps:
+                    raise KernelTypeError(
+                        f"{variable.name!r} lives outside of this parallel loop, and every iteration would assign it",
+                        span=s.span,
+                        cure="write to an element of a MutView, one for each iteration",
+                    )
+            if isinstance(s, hir.Return) or (isinstance(s, hir.Break | hir.Continue) and depth == 0):
+                word = type(s).__name__.lower()
+                raise KernelTypeError(f"{word} in a parallel loop", span=s.span, cure="use if")
+            if isinstance(s, hir.If):
+                self._check_parallel(s.then, outer, depth)
+                self._check_parallel(s.other, outer, depth)
+            elif isinstance(s, hir.While | hir.For):
+                self._check_parallel(s.body, outer, depth + 1)
 
     def _unrolled(self, node: ast.For, call: ast.Call, target: ast.Name) -> list[hir.Statement]:
         if len(call.args) != 1 or call.keywords:

@@ -199,9 +199,33 @@ def _call(f: _Frame, op: Op) -> Data:
     return _Frame(f.module, f.module.functions[op.attrs["callee"]], f.args(op)).run()
 
 
+def _parallel(f: _Frame, op: Op) -> None:
+    """One iteration after the other, the last first: nothing may depend on their order."""
+    count, *captured = f.args(op)
+    body = f.module.functions[op.attrs["callee"]]
+    for i in reversed(range(int(count))):
+        _Frame(f.module, body, [np.int64(i), np.int64(i + 1), *captured]).run()
+
+
 def _assert(f: _Frame, op: Op) -> None:
     if not f.data[op.operands[0]]:
         f.fail(op.attrs["message"], op)
+
+
+_UPDATES: Mapping[str, Callable[[Data, Sequence[Data]], Data]] = {
+    "store": lambda old, new: new[0], "exchange": lambda old, new: new[0], "add": lambda old, new: old + new[0],
+    "min": lambda old, new: min(old, new[0]), "max": lambda old, new: max(old, new[0]),
+    "compare_exchange": lambda old, new: new[1] if old == new[0] else old,
+}  # fmt: skip
+
+
+def _atomic(f: _Frame, op: Op) -> Data:
+    view, *rest = f.args(op)
+    place = tuple(f.check_index(int(i), view.shape[d], op) for d, i in enumerate(rest[: view.ndim]))
+    old, how = view[place], op.name.removeprefix("memref.atomic_")
+    if how != "load":
+        view[place] = _UPDATES[how](old, rest[view.ndim :])
+    return old
 
 
 # --- vectors in memory --------------------------------------------------------------------------------------
@@ -261,11 +285,13 @@ def _scatter(f: _Frame, op: Op) -> None:
 
 
 EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
+    **{f"memref.atomic_{how}": _atomic for how in (*_UPDATES, "load")},
     "memref.alloca": lambda f, op: Slot(op.result.type.element),  # type: ignore[union-attr]  # a SlotType, says the verifier
     "memref.load": _load, "memref.store": _store, "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride,
     "memref.cast": lambda f, op: f.data[op.operands[0]], "memref.subview": _subview, "memref.borrow": _borrow,
     "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,
-    "func.call": _call, "cf.assert": _assert, "vector.load": _vector_load, "vector.maskedload": _vector_load,
+    "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
+    "vector.load": _vector_load, "vector.maskedload": _vector_load,
     "vector.store": _vector_store, "vector.maskedstore": _vector_store, "vector.stream_store": _vector_store,
     "vector.gather": _gather, "vector.scatter": _scatter,
 }  # fmt: skip

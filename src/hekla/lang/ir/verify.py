@@ -35,6 +35,11 @@ def verify_function(function: Function, module: Module) -> None:
             assert RULES[op.name](op), (
                 f"{where}: types {[str(v.type) for v in op.operands]} -> {op.result and op.result.type}"
             )
+            if op.name == "scf.parallel":
+                callee = module.functions.get(op.attrs["callee"])
+                kinds = [t.index, *(v.type for v in op.operands)]
+                assert callee is not None, f"{where}: its body is not in the module"
+                assert kinds == [p.type for p in callee.params], f"{where}: captures differ from its body's"
             if op.name == "func.call":
                 _check_call(op, module, where)
             if op.result is not None:
@@ -147,6 +152,14 @@ def _scatter(op: Op) -> bool:
     return isinstance(view, t.ViewType) and view.mutable and _lanes(where) == _lanes(mask) == _lanes(value)
 
 
+def _atomic(op: Op) -> bool:
+    view, *rest = [v.type for v in op.operands]
+    if not isinstance(view, t.ViewType):
+        return False
+    indices, values = rest[: view.rank], rest[view.rank :]
+    return all(k == t.index for k in indices) and all(k == view.element for k in values)
+
+
 def _subview(op: Op) -> bool:
     view, *words = [v.type for v in op.operands]
     form = op.attrs["form"]
@@ -189,6 +202,8 @@ RULES: Mapping[str, Rule] = {
     "memref.dim": _any, "memref.stride": _any, "memref.cast": _any, "memref.subview": _subview, "memref.borrow": _any,
     "memref.alloc": _any, "memref.dealloc": _no_result, "memref.prefetch": _no_result,
     "llvm.struct": _any, "llvm.extractvalue": _any, "tensor.splat": _any, "tensor.from_elements": _any,
+    **{f"memref.atomic_{n}": _atomic for n in ("load", "store", "add", "min", "max", "exchange", "compare_exchange")},
+    "scf.parallel": lambda op: op.result is None and op.operands[0].type == t.index,
     "func.call": _any, "func.return": _no_result, "cf.assert": _no_result,
     "cf.br": lambda op: len(op.attrs["targets"]) == 1, "cf.cond_br": lambda op: op.operands[0].type == t.bool_,
     "vector.splat": lambda op: op.result is not None and op.operands[0].type == t.element_of(op.result.type),

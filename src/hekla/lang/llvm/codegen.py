@@ -45,7 +45,7 @@ def compile_text(text: str, target: Target, flags: Flags) -> bytes:
 
 def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, flags: Flags) -> None:
     """Run LLVM's passes on a module in place."""
-    # What is written with Vec is as its author wants it: level 1 gives the same code as 2 in half the time.
+    # What is written with Vec is as its author wants it: level 1 is enough, and takes half of 2's time.
     level = (2 if flags.vectorise else 1) if flags.optimise else 0
     options = llvm.create_pipeline_tuning_options(speed_level=level)
     options.loop_vectorization = options.slp_vectorization = flags.vectorise and flags.optimise

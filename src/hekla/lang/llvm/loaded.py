@@ -10,7 +10,9 @@ import numpy as np
 
 from hekla.lang import types as t
 from hekla.lang.ir.core import Function
+from hekla.lang.llvm.control import POOL
 from hekla.lang.llvm.entry import C_API, ENTRY, ENVIRONMENT, environment_names
+from hekla.lang.llvm.pool import ThreadPool
 
 METH_FASTCALL = 0x80
 _numbers = itertools.count()  # names of libraries within LLVM; never read for anything else
@@ -30,10 +32,14 @@ class _MethodDef(ctypes.Structure):
 class Loaded:
     """Owns the memory of one kernel's code. What `bind` makes is valid while this lives: `slow` must hold it."""
 
-    def __init__(self, code: bytes, function: Function, fault: Callable[[int], None]) -> None:
+    def __init__(
+        self, code: bytes, function: Function, fault: Callable[[int], None], pool: ThreadPool | None = None
+    ) -> None:
         self._jit = llvm.create_lljit_compiler()
         builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
         builder.export_symbol(ENTRY).export_symbol(ENVIRONMENT)
+        if pool is not None:
+            builder.export_symbol(POOL)
         self._library = builder.link(self._jit, f"hekla.{next(_numbers)}")
         self._dtypes = [numpy_dtype(p.type) for p in function.params if isinstance(p.type, t.ViewType)]
         self._fault = fault
@@ -43,6 +49,10 @@ class Loaded:
         for position, value in enumerate(_environment(self._dtypes, fault)):
             table[position] = value
         self._entry = self._library[ENTRY]
+        self._pool = pool
+        if pool is not None:
+            launch = (ctypes.c_void_p * 2).from_address(self._library[POOL])
+            launch[0], launch[1] = pool.run_address, pool.address
 
     def bind(self, name: str, slow: Callable[..., Any]) -> Callable[..., Any]:
         """Return a built-in function that runs the kernel and calls `slow` for what it does not expect.

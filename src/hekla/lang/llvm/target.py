@@ -5,6 +5,8 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
+from hekla.base.errors import UnsupportedError
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -27,6 +29,19 @@ class Target:
     def key(self) -> str:
         """A text that differs where the code may differ."""
         return f"{self.triple} {self.cpu} {self.feature_text}"
+
+    def require_runnable(self, where: str) -> None:
+        """Refuse a target whose code this process cannot run. Errors: UnsupportedError naming what is missing."""
+        host = host_target()
+        if self.triple.split("-")[0] != host.triple.split("-")[0]:
+            raise UnsupportedError(f"this code is for {self.triple}, the machine is {host.triple}", where=where)
+        missing = sorted(self.features - host.features)
+        if missing:
+            raise UnsupportedError(
+                f"this code needs {', '.join(missing)}, which the processor lacks",
+                where=where,
+                cure="compile for the host",
+            )
 
     def machine(self, optimise: bool) -> llvm.TargetMachine:
         """Return LLVM's code generator for this target."""

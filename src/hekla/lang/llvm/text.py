@@ -1,32 +1,18 @@
 """From the IR to LLVM's text: one method for each operation, chosen by its name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hekla.lang import types as t
 from hekla.lang.ir.core import Block, Function, Module, Op, SlotType, Value
 from hekla.lang.llvm.arithmetic import ARITHMETIC
-from hekla.lang.llvm.names import commas, literal, memory_type, register_type, slot_size, suffix
+from hekla.lang.llvm.control import CONTROL, POOL
+from hekla.lang.llvm.memory import MEMORY
+from hekla.lang.llvm.names import commas, memory_type, register_type, slot_size
 from hekla.lang.llvm.target import Target
 from hekla.lang.llvm.vectors import VECTORS
+from hekla.lang.llvm.views import Parts, flat_params, view_param
 from hekla.lang.source import Span
-
-OUT_OF_MEMORY = "out of memory"
-MAX_BYTES = 1 << 46  # of one buffer; no machine has more, and sums of sizes cannot wrap
-ALIGNMENT = 64  # of buffers, in bytes: a cache line, and the widest vector
-
-
-@dataclass(slots=True)
-class Parts:
-    """A view taken apart: the text of its pointer, sizes and strides (in elements; a dense last one is "1")."""
-
-    pointer: str
-    shape: list[str]
-    strides: list[str]
-
-    def words(self, kind: t.ViewType) -> list[str]:
-        """Return what the view carries besides its pointer."""
-        return [*self.shape, *(self.strides if kind.strided else self.strides[:-1])]
 
 
 @dataclass(slots=True)
@@ -39,6 +25,7 @@ class Text:
     sites: list[tuple[str, Span]] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
     stream: bool = False
+    parallel: bool = False  # some kernel uses the thread pool
 
     def declare(self, name: str, result: str, params: str) -> str:
         """Declare an external function or intrinsic once and return its name."""
@@ -49,6 +36,8 @@ class Text:
         """Return the whole module."""
         head = f'target triple = "{self.target.triple}"\n'
         attributes = 'attributes #0 = { nounwind "prefer-vector-width"="512" "no-trapping-math"="true" }\n'
+        if self.parallel:
+            head += f"@{POOL} = global [2 x ptr] zeroinitializer\n"
         metadata = ["!0 = !{i32 1}"] if self.stream else []
         return head + "\n".join([*self.functions, *self.declared.values(), attributes, *metadata]) + "\n"
 
@@ -64,25 +53,6 @@ def emit_module(module: Module, target: Target) -> Text:
 def may_fault(function: Function) -> bool:
     """True where a function checks something while it runs: in checked builds, and where it asks for memory."""
     return any(op.name in ("cf.assert", "memref.alloc") for block in function.blocks for op in block.ops)
-
-
-def flat_params(params: Sequence[tuple[str, t.Type]]) -> list[tuple[str, str, str]]:
-    """Return (LLVM type, attributes, name) of each LLVM parameter: a view becomes its pointer and its words.
-
-    The ownership checker has shown that nobody else reads or writes what a MutView covers while the kernel
-    runs, and that nobody writes what a View covers: LLVM is told.
-    """
-    flat: list[tuple[str, str, str]] = []
-    for name, kind in params:
-        if isinstance(kind, t.ViewType):
-            align = t.size_and_align(kind.element)[1]
-            access = "noalias" if kind.mutable else "noalias readonly"
-            flat.append(("ptr", f"{access} captures(none) align {align}", f"%{name}.p"))
-            flat += [("i64", "", f"%{name}.d{d}") for d in range(kind.rank)]
-            flat += [("i64", "", f"%{name}.s{d}") for d in range(kind.rank if kind.strided else kind.rank - 1)]
-        else:
-            flat.append((register_type(kind), "", f"%{name}"))
-    return flat
 
 
 class FunctionText:
@@ -293,12 +263,6 @@ class FunctionText:
             self.refs[op.result] = text
 
 
-def view_param(name: str, kind: t.ViewType) -> Parts:
-    """Return the parts of a view that came as LLVM parameters named by `flat_params`."""
-    strides = [f"%{name}.s{d}" for d in range(kind.rank if kind.strided else kind.rank - 1)]
-    return Parts(f"%{name}.p", [f"%{name}.d{d}" for d in range(kind.rank)], strides + ([] if kind.strided else ["1"]))
-
-
 def parts_of(kind: t.StructType | t.ArrayType) -> list[tuple[int, t.Type]]:
     """Return (byte offset, type) of each field as written, or of each element."""
     if isinstance(kind, t.StructType):
@@ -315,231 +279,4 @@ def _type_of(argument: str) -> str:
     return argument.split(" ", 1)[0]
 
 
-# --- the operations that are not arithmetic -----------------------------------------------------------------
-
-
-def _constant(f: FunctionText, op: Op) -> None:
-    assert op.result is not None
-    f.constants[op.result] = op.attrs["value"]
-    f.set(op, literal(op.result.type, op.attrs["value"]))
-
-
-def _alloca(f: FunctionText, op: Op) -> None:
-    assert op.result is not None
-    assert isinstance(op.result.type, SlotType)
-    kind = op.result.type.element
-    size, align = slot_size(kind)
-    plain = isinstance(kind, t.ScalarType | t.VecType)
-    f.set(op, f.make(f"alloca {memory_type(kind) if plain else f'[{size} x i8]'}, align {align}"))
-
-
-def _load(f: FunctionText, op: Op) -> None:
-    pointer, kind = f.address(op, 1)
-    align = 1 if isinstance(kind, t.VecType) and op.attrs["path"] else None
-    f.set_whole(op, f.load(pointer, kind, align))
-
-
-def _store(f: FunctionText, op: Op) -> None:
-    pointer, kind = f.address(op, 2)
-    align = 1 if isinstance(kind, t.VecType) and op.attrs["path"] else None
-    f.store(f.whole(op.operands[0]), kind, pointer, align)
-
-
-def _fill(f: FunctionText, op: Op) -> None:
-    """A loop of stores; LLVM makes a memset of it where one will do."""
-    pointer, _ = f.address(op, 2)
-    value = op.operands[0]
-    size, align = t.size_and_align(value.type)
-    counter = f.fresh()
-    f.allocas.append(f"  {counter} = alloca i64")
-    head, body, after = f.label(), f.label(), f.label()
-    f.line(f"store i64 0, ptr {counter}")
-    f.line(f"br label %{head}")
-    f.lines.append(f"{head}:")
-    i = f.make(f"load i64, ptr {counter}")
-    more = f.make(f"icmp slt i64 {i}, {op.attrs['length']}")
-    f.line(f"br i1 {more}, label %{body}, label %{after}")
-    f.lines.append(f"{body}:")
-    f.store(f.ref(value), value.type, f.offset(pointer, i, size), align)
-    f.line(f"store i64 {f.make(f'add nsw i64 {i}, 1')}, ptr {counter}")
-    f.line(f"br label %{head}")
-    f.lines.append(f"{after}:")
-
-
-def _dim(f: FunctionText, op: Op) -> None:
-    root = op.operands[0]
-    if isinstance(root.type, t.ViewType):
-        f.set(op, f.views[root].shape[op.attrs["dimension"]])
-        return
-    f.set(op, f.make(f"load i64, ptr {f.byte_offset(f.ref(root), 8)}, align 8"))
-
-
-def _stride(f: FunctionText, op: Op) -> None:
-    f.set(op, f.views[op.operands[0]].strides[op.attrs["dimension"]])
-
-
-def _cast(f: FunctionText, op: Op) -> None:
-    assert op.result is not None
-    f.views[op.result] = f.views[op.operands[0]]
-
-
-def _subview(f: FunctionText, op: Op) -> None:
-    view = op.operands[0]
-    assert isinstance(view.type, t.ViewType)
-    assert op.result is not None
-    parts = f.views[view]
-    words = [f.ref(v) for v in op.operands[1:]]
-    first, shape, strides = [], [], []
-    for dimension, letter in enumerate(op.attrs["form"]):
-        stride = parts.strides[dimension]
-        if letter == "-":
-            first.append("0")
-            shape.append(parts.shape[dimension])
-            strides.append(stride)
-            continue
-        first.append(words.pop(0))
-        if letter == "i":
-            continue
-        length = f.make(f"sub nsw i64 {words.pop(0)}, {first[-1]}")
-        length = f.intrinsic("llvm.smax.i64", "i64", [f"i64 {length}", "i64 0"])
-        if letter == "k":
-            step = words.pop(0)
-            length = f.make(f"udiv i64 {f.make(f'add nsw i64 {length}, {int(step) - 1}')}, {step}")
-            stride = step if stride == "1" else f.make(f"mul nsw i64 {stride}, {step}")
-        shape.append(length)
-        strides.append(stride)
-    f.views[op.result] = Parts(f.view_address(view, first), shape, strides)
-
-
-def _borrow(f: FunctionText, op: Op) -> None:
-    root = op.operands[0]
-    assert isinstance(root.type, SlotType)
-    assert op.result is not None
-    kind, slot = root.type.element, f.ref(root)
-    if isinstance(kind, t.BufferType):
-        pointer = f.make(f"load ptr, ptr {slot}, align 8")
-        length = f.make(f"load i64, ptr {f.byte_offset(slot, 8)}, align 8")
-        f.views[op.result] = Parts(pointer, [length], ["1"])
-        return
-    shape: list[int] = []
-    while isinstance(kind, t.ArrayType):
-        shape.append(kind.length)
-        kind = kind.element
-    strides = [1]
-    for extent in reversed(shape[1:]):
-        strides.insert(0, strides[0] * extent)
-    f.views[op.result] = Parts(slot, [str(s) for s in shape], [str(s) for s in strides])
-
-
-def _alloc(f: FunctionText, op: Op) -> None:
-    """Aligned and zeroed; a length below 0 is 0. The bytes are rounded up to whole cache lines.
-
-    Without memory the kernel ends in a fault; what it owned then is not freed.
-    """
-    assert op.result is not None
-    assert isinstance(op.result.type, t.BufferType)
-    size = t.size_and_align(op.result.type.element)[0]
-    length = f.intrinsic("llvm.smax.i64", "i64", [f.typed(op.operands[0]), "i64 0"])
-    f.fail_unless(f.make(f"icmp ule i64 {length}, {MAX_BYTES // size}"), OUT_OF_MEMORY, op.span)
-    count = f.make(f"mul i64 {length}, {size}")
-    rounded = f.make(f"and i64 {f.make(f'add i64 {count}, {2 * ALIGNMENT - 1}')}, {-ALIGNMENT}")
-    f.text.declare("aligned_alloc", "noalias ptr", "i64, i64")
-    pointer = f.make(f"call noalias align {ALIGNMENT} ptr @aligned_alloc(i64 {ALIGNMENT}, i64 {rounded})")
-    f.fail_unless(f.make(f"icmp ne ptr {pointer}, null"), OUT_OF_MEMORY, op.span)
-    f.text.declare("llvm.memset.p0.i64", "void", "ptr, i8, i64, i1")
-    f.line(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {rounded}, i1 false)")
-    whole = f.make(f"insertvalue {{ ptr, i64 }} poison, ptr {pointer}, 0")
-    f.set(op, f.make(f"insertvalue {{ ptr, i64 }} {whole}, i64 {length}, 1"))
-
-
-def _dealloc(f: FunctionText, op: Op) -> None:
-    f.text.declare("free", "void", "ptr")
-    f.line(f"call void @free(ptr {f.make(f'load ptr, ptr {f.ref(op.operands[0])}, align 8')})")
-
-
-def _prefetch(f: FunctionText, op: Op) -> None:
-    view = op.operands[0]
-    assert isinstance(view.type, t.ViewType)
-    parts, size = f.views[view], t.size_and_align(view.type.element)[0]
-    index = f.element_index(parts, [f.ref(v) for v in op.operands[1:]])
-    pointer = f.make(f"getelementptr [{size} x i8], ptr {parts.pointer}, i64 {index}")  # may lie outside
-    f.intrinsic("llvm.prefetch.p0", "void", [f"ptr {pointer}", "i32 0", "i32 3", "i32 1"])
-
-
-def _struct(f: FunctionText, op: Op) -> None:
-    assert op.result is not None
-    kind, whole = register_type(op.result.type), "poison"
-    for position, value in enumerate(op.operands):
-        whole = f.make(f"insertvalue {kind} {whole}, {f.typed(value)}, {position}")
-    f.set(op, whole)
-
-
-def _splat_array(f: FunctionText, op: Op) -> None:
-    assert op.result is not None
-    assert isinstance(op.result.type, t.ArrayType)
-    kind, whole = register_type(op.result.type), "poison"
-    for position in range(op.result.type.length):
-        whole = f.make(f"insertvalue {kind} {whole}, {f.typed(op.operands[0])}, {position}")
-    f.set(op, whole)
-
-
-def _extract_value(f: FunctionText, op: Op) -> None:
-    f.set(op, f.make(f"extractvalue {f.typed(op.operands[0])}, {op.attrs['position']}"))
-
-
-def _call(f: FunctionText, op: Op) -> None:
-    callee = f.module.functions[op.attrs["callee"]]
-    args: list[str] = []
-    for value in op.operands:
-        if isinstance(value.type, t.ViewType):
-            parts = f.views[value]
-            args += [f"ptr {parts.pointer}", *(f"i64 {w}" for w in parts.words(value.type))]
-        else:
-            args.append(f.typed(value))
-    if f.text.faults:
-        args.append("ptr %fault")
-    call = f"call {register_type(callee.result)} @{callee.symbol}({commas(args)})"
-    if op.result is None:
-        f.line(call)
-    else:
-        f.set_whole(op, f.make(call))
-    if f.text.faults:
-        fault = f.make("load i64, ptr %fault")
-        good, bad = f.label(), f.label()
-        f.line(f"br i1 {f.make(f'icmp eq i64 {fault}, 0')}, label %{good}, label %{bad}")
-        f.lines.append(f"{bad}:")
-        f.leave()
-        f.lines.append(f"{good}:")
-
-
-def _return(f: FunctionText, op: Op) -> None:
-    if not op.operands:
-        f.line("ret void")
-    else:
-        f.line(f"ret {register_type(op.operands[0].type)} {f.whole(op.operands[0])}")
-
-
-def _branch(f: FunctionText, op: Op) -> None:
-    f.line(f"br label %{op.attrs['targets'][0].label}")
-
-
-def _conditional_branch(f: FunctionText, op: Op) -> None:
-    then, other = op.attrs["targets"]
-    f.line(f"br i1 {f.ref(op.operands[0])}, label %{then.label}, label %{other.label}")
-
-
-def _assert(f: FunctionText, op: Op) -> None:
-    f.fail_unless(f.ref(op.operands[0]), op.attrs["message"], op.span)
-
-
-HANDLERS: dict[str, Callable[[FunctionText, Op], None]] = {
-    "arith.constant": _constant, "memref.alloca": _alloca, "memref.load": _load, "memref.store": _store,
-    "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride, "memref.cast": _cast,
-    "memref.subview": _subview, "memref.borrow": _borrow, "memref.alloc": _alloc, "memref.dealloc": _dealloc,
-    "memref.prefetch": _prefetch, "llvm.struct": _struct, "llvm.extractvalue": _extract_value,
-    "tensor.splat": _splat_array, "tensor.from_elements": _struct, "func.call": _call, "func.return": _return,
-    "cf.br": _branch, "cf.cond_br": _conditional_branch, "cf.assert": _assert,
-    **ARITHMETIC, **VECTORS,
-}  # fmt: skip
-
-__all__ = ["FunctionText", "Parts", "Text", "emit_module", "flat_params", "suffix", "view_param"]
+HANDLERS: Mapping[str, Callable[[FunctionText, Op], None]] = {**CONTROL, **MEMORY, **ARITHMETIC, **VECTORS}

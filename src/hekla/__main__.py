@@ -1,0 +1,5 @@
+"""`python -m hekla` is `hekla`."""
+
+from hekla.cli.main import run
+
+run()

@@ -1,0 +1,102 @@
+"""The one module that knows everybody: finds engines and stages by entry point and hands them to the server."""
+
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from hekla.base.errors import ConfigError
+from hekla.console import assets
+from hekla.protocols.engine import Engine, EngineLoader, EngineSource
+from hekla.protocols.stage import Stage, StageLoader, StageSource
+from hekla.serve.loading import Parts
+from hekla.serve.server import Addresses, Page, ServerConfig, run
+
+ENGINES = "hekla.engines"
+STAGES = "hekla.stages"
+
+_Source = TypeVar("_Source", EngineSource, StageSource)
+_Made = TypeVar("_Made")
+
+
+class PluginLoader(Generic[_Source, _Made]):
+    """A loader that is imported when the first model needs it."""
+
+    def __init__(self, entry_point: importlib.metadata.EntryPoint) -> None:
+        self._entry_point = entry_point
+
+    def __call__(self, source: _Source) -> _Made:
+        """Return what the loader makes. Errors: ConfigError if it cannot be imported, and its own."""
+        try:
+            load: Any = self._entry_point.load()  # whatever the entry point names
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"{self._entry_point.value} cannot be imported: {error}",
+                where=f"{self._entry_point.group}: {self._entry_point.name}",
+                cure=f"install {_distribution(self._entry_point)} again, with its extras",
+            ) from error
+        made: _Made = load(source)
+        return made
+
+
+def installed_engines() -> Mapping[str, EngineLoader]:
+    """Return the engines of every installed distribution by name. Errors: ConfigError if two claim one name."""
+    found: dict[str, EngineLoader] = {}
+    for entry_point in unique(importlib.metadata.entry_points(group=ENGINES)):
+        loader: PluginLoader[EngineSource, Engine] = PluginLoader(entry_point)
+        found[entry_point.name] = loader
+    return found
+
+
+def installed_stages() -> Mapping[str, StageLoader]:
+    """Return the stages of every installed distribution by name. Errors: ConfigError if two claim one name."""
+    found: dict[str, StageLoader] = {}
+    for entry_point in unique(importlib.metadata.entry_points(group=STAGES)):
+        loader: PluginLoader[StageSource, Stage] = PluginLoader(entry_point)
+        found[entry_point.name] = loader
+    return found
+
+
+def unique(entry_points: Iterable[importlib.metadata.EntryPoint]) -> list[importlib.metadata.EntryPoint]:
+    """Return the entry points, each name once.
+
+    Errors: ConfigError naming both distributions if two things claim one name.
+    """
+    by_name: dict[str, importlib.metadata.EntryPoint] = {}
+    for entry_point in entry_points:
+        other = by_name.setdefault(entry_point.name, entry_point)
+        if other.value != entry_point.value:
+            first, second = sorted([_distribution(other), _distribution(entry_point)])
+            raise ConfigError(
+                f"{entry_point.name!r} is claimed by {first} and by {second}",
+                where=entry_point.group,
+                cure="uninstall one of the two",
+            )
+    return list(by_name.values())
+
+
+def _distribution(entry_point: importlib.metadata.EntryPoint) -> str:
+    return entry_point.dist.name if entry_point.dist is not None else entry_point.value
+
+
+def run_server(
+    config: ServerConfig, *, threads: int, code_folders: Sequence[Path], on_ready: Callable[[Addresses], None]
+) -> None:
+    """Serve with every engine and stage that is installed, until told to stop.
+
+    `threads` per engine where model.toml does not say; 0: as many as CPUs this process may use.
+    Errors: ConfigError for an address in use, a repository that is not there, two plugins with one name.
+    """
+    parts = Parts(
+        engines=installed_engines(),
+        stages=installed_stages(),
+        threads=threads or _usable_cpus(),
+        code_folders=tuple(folder.absolute() for folder in code_folders),
+    )
+    pages = {path: Page(asset.content_type, asset.body) for path, asset in assets().items()}
+    run(config, parts, pages, on_ready)
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,226 @@
+"""LLVM for memory: slots, views, buffers, records, atomics."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from hekla.lang import types as t
+from hekla.lang.ir.core import Op, SlotType
+from hekla.lang.llvm.names import memory_type, register_type, slot_size
+from hekla.lang.llvm.views import Parts
+
+if TYPE_CHECKING:
+    from hekla.lang.llvm.text import FunctionText
+
+OUT_OF_MEMORY = "out of memory"
+MAX_BYTES = 1 << 46  # of one buffer; no machine has more, and sums of sizes cannot wrap
+ALIGNMENT = 64  # of buffers, in bytes: a cache line, and the widest vector
+
+
+def _alloca(f: "FunctionText", op: Op) -> None:
+    assert op.result is not None
+    assert isinstance(op.result.type, SlotType)
+    kind = op.result.type.element
+    size, align = slot_size(kind)
+    plain = isinstance(kind, t.ScalarType | t.VecType)
+    f.set(op, f.make(f"alloca {memory_type(kind) if plain else f'[{size} x i8]'}, align {align}"))
+
+
+def _load(f: "FunctionText", op: Op) -> None:
+    pointer, kind = f.address(op, 1)
+    align = 1 if isinstance(kind, t.VecType) and op.attrs["path"] else None
+    f.set_whole(op, f.load(pointer, kind, align))
+
+
+def _store(f: "FunctionText", op: Op) -> None:
+    pointer, kind = f.address(op, 2)
+    align = 1 if isinstance(kind, t.VecType) and op.attrs["path"] else None
+    f.store(f.whole(op.operands[0]), kind, pointer, align)
+
+
+def _fill(f: "FunctionText", op: Op) -> None:
+    """A loop of stores; LLVM makes a memset of it where one will do."""
+    pointer, _ = f.address(op, 2)
+    value = op.operands[0]
+    size, align = t.size_and_align(value.type)
+    counter = f.fresh()
+    f.allocas.append(f"  {counter} = alloca i64")
+    head, body, after = f.label(), f.label(), f.label()
+    f.line(f"store i64 0, ptr {counter}")
+    f.line(f"br label %{head}")
+    f.lines.append(f"{head}:")
+    i = f.make(f"load i64, ptr {counter}")
+    more = f.make(f"icmp slt i64 {i}, {op.attrs['length']}")
+    f.line(f"br i1 {more}, label %{body}, label %{after}")
+    f.lines.append(f"{body}:")
+    f.store(f.ref(value), value.type, f.offset(pointer, i, size), align)
+    f.line(f"store i64 {f.make(f'add nsw i64 {i}, 1')}, ptr {counter}")
+    f.line(f"br label %{head}")
+    f.lines.append(f"{after}:")
+
+
+def _dim(f: "FunctionText", op: Op) -> None:
+    root = op.operands[0]
+    if isinstance(root.type, t.ViewType):
+        f.set(op, f.views[root].shape[op.attrs["dimension"]])
+        return
+    f.set(op, f.make(f"load i64, ptr {f.byte_offset(f.ref(root), 8)}, align 8"))
+
+
+def _stride(f: "FunctionText", op: Op) -> None:
+    f.set(op, f.views[op.operands[0]].strides[op.attrs["dimension"]])
+
+
+def _cast(f: "FunctionText", op: Op) -> None:
+    assert op.result is not None
+    f.views[op.result] = f.views[op.operands[0]]
+
+
+def _subview(f: "FunctionText", op: Op) -> None:
+    view = op.operands[0]
+    assert isinstance(view.type, t.ViewType)
+    assert op.result is not None
+    parts = f.views[view]
+    words = [f.ref(v) for v in op.operands[1:]]
+    first, shape, strides = [], [], []
+    for dimension, letter in enumerate(op.attrs["form"]):
+        stride = parts.strides[dimension]
+        if letter == "-":
+            first.append("0")
+            shape.append(parts.shape[dimension])
+            strides.append(stride)
+            continue
+        first.append(words.pop(0))
+        if letter == "i":
+            continue
+        length = f.make(f"sub nsw i64 {words.pop(0)}, {first[-1]}")
+        length = f.intrinsic("llvm.smax.i64", "i64", [f"i64 {length}", "i64 0"])
+        if letter == "k":
+            step = words.pop(0)
+            length = f.make(f"udiv i64 {f.make(f'add nsw i64 {length}, {int(step) - 1}')}, {step}")
+            stride = step if stride == "1" else f.make(f"mul nsw i64 {stride}, {step}")
+        shape.append(length)
+        strides.append(stride)
+    f.views[op.result] = Parts(f.view_address(view, first), shape, strides)
+
+
+def _borrow(f: "FunctionText", op: Op) -> None:
+    root = op.operands[0]
+    assert isinstance(root.type, SlotType)
+    assert op.result is not None
+    kind, slot = root.type.element, f.ref(root)
+    if isinstance(kind, t.BufferType):
+        pointer = f.make(f"load ptr, ptr {slot}, align 8")
+        length = f.make(f"load i64, ptr {f.byte_offset(slot, 8)}, align 8")
+        f.views[op.result] = Parts(pointer, [length], ["1"])
+        return
+    shape: list[int] = []
+    while isinstance(kind, t.ArrayType):
+        shape.append(kind.length)
+        kind = kind.element
+    strides = [1]
+    for extent in reversed(shape[1:]):
+        strides.insert(0, strides[0] * extent)
+    f.views[op.result] = Parts(slot, [str(s) for s in shape], [str(s) for s in strides])
+
+
+def _alloc(f: "FunctionText", op: Op) -> None:
+    """Aligned and zeroed; a length below 0 is 0. The bytes are rounded up to whole cache lines.
+
+    Without memory the kernel ends in a fault; what it owned then is not freed.
+    """
+    assert op.result is not None
+    assert isinstance(op.result.type, t.BufferType)
+    size = t.size_and_align(op.result.type.element)[0]
+    length = f.intrinsic("llvm.smax.i64", "i64", [f.typed(op.operands[0]), "i64 0"])
+    f.fail_unless(f.make(f"icmp ule i64 {length}, {MAX_BYTES // size}"), OUT_OF_MEMORY, op.span)
+    count = f.make(f"mul i64 {length}, {size}")
+    rounded = f.make(f"and i64 {f.make(f'add i64 {count}, {2 * ALIGNMENT - 1}')}, {-ALIGNMENT}")
+    f.text.declare("aligned_alloc", "noalias ptr", "i64, i64")
+    pointer = f.make(f"call noalias align {ALIGNMENT} ptr @aligned_alloc(i64 {ALIGNMENT}, i64 {rounded})")
+    f.fail_unless(f.make(f"icmp ne ptr {pointer}, null"), OUT_OF_MEMORY, op.span)
+    f.text.declare("llvm.memset.p0.i64", "void", "ptr, i8, i64, i1")
+    f.line(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {rounded}, i1 false)")
+    whole = f.make(f"insertvalue {{ ptr, i64 }} poison, ptr {pointer}, 0")
+    f.set(op, f.make(f"insertvalue {{ ptr, i64 }} {whole}, i64 {length}, 1"))
+
+
+def _dealloc(f: "FunctionText", op: Op) -> None:
+    f.text.declare("free", "void", "ptr")
+    f.line(f"call void @free(ptr {f.make(f'load ptr, ptr {f.ref(op.operands[0])}, align 8')})")
+
+
+def _prefetch(f: "FunctionText", op: Op) -> None:
+    view = op.operands[0]
+    assert isinstance(view.type, t.ViewType)
+    parts, size = f.views[view], t.size_and_align(view.type.element)[0]
+    index = f.element_index(parts, [f.ref(v) for v in op.operands[1:]])
+    pointer = f.make(f"getelementptr [{size} x i8], ptr {parts.pointer}, i64 {index}")  # may lie outside
+    f.intrinsic("llvm.prefetch.p0", "void", [f"ptr {pointer}", "i32 0", "i32 3", "i32 1"])
+
+
+_ORDERS = {"relaxed": "monotonic"}
+_UPDATES = {"add": "add", "exchange": "xchg", "min": "min", "max": "max"}
+
+
+def _atomic(f: "FunctionText", op: Op) -> None:
+    view, how = op.operands[0], op.name.removeprefix("memref.atomic_")
+    assert isinstance(view.type, t.ViewType)
+    element = view.type.element
+    assert isinstance(element, t.ScalarType)
+    indices, values = op.operands[1 : 1 + view.type.rank], op.operands[1 + view.type.rank :]
+    pointer = f.view_address(view, [f.ref(i) for i in indices])
+    order: str = op.attrs["order"]
+    order, align = _ORDERS.get(order, order), t.size_and_align(element)[1]
+    if how == "load":
+        f.set(op, f.make(f"load atomic {register_type(element)}, ptr {pointer} {order}, align {align}"))
+    elif how == "store":
+        f.line(f"store atomic {f.typed(values[0])}, ptr {pointer} {order}, align {align}")
+    elif how == "compare_exchange":
+        failure = {"acq_rel": "acquire", "release": "monotonic"}.get(order, order)
+        pair = f.make(f"cmpxchg ptr {pointer}, {f.typed(values[0])}, {f.typed(values[1])} {order} {failure}")
+        f.set(op, f.make(f"extractvalue {{ {register_type(element)}, i1 }} {pair}, 0"))
+    else:
+        unsigned = "u" if how in ("min", "max") and not element.signed else ""
+        f.set(op, f.make(f"atomicrmw {unsigned}{_UPDATES[how]} ptr {pointer}, {f.typed(values[0])} {order}"))
+
+
+def _struct(f: "FunctionText", op: Op) -> None:
+    assert op.result is not None
+    kind, whole = register_type(op.result.type), "poison"
+    for position, value in enumerate(op.operands):
+        whole = f.make(f"insertvalue {kind} {whole}, {f.typed(value)}, {position}")
+    f.set(op, whole)
+
+
+def _splat_array(f: "FunctionText", op: Op) -> None:
+    assert op.result is not None
+    assert isinstance(op.result.type, t.ArrayType)
+    kind, whole = register_type(op.result.type), "poison"
+    for position in range(op.result.type.length):
+        whole = f.make(f"insertvalue {kind} {whole}, {f.typed(op.operands[0])}, {position}")
+    f.set(op, whole)
+
+
+def _extract_value(f: "FunctionText", op: Op) -> None:
+    f.set(op, f.make(f"extractvalue {f.typed(op.operands[0])}, {op.attrs['position']}"))
+
+
+MEMORY: Mapping[str, Callable[["FunctionText", Op], None]] = {
+    **{f"memref.atomic_{how}": _atomic for how in (*_UPDATES, "load", "store", "compare_exchange")},
+    "memref.alloca": _alloca,
+    "memref.load": _load,
+    "memref.store": _store,
+    "memref.fill": _fill,
+    "memref.dim": _dim,
+    "memref.stride": _stride,
+    "memref.cast": _cast,
+    "memref.subview": _subview,
+    "memref.borrow": _borrow,
+    "memref.alloc": _alloc,
+    "memref.dealloc": _dealloc,
+    "memref.prefetch": _prefetch,
+    "llvm.struct": _struct,
+    "llvm.extractvalue": _extract_value,
+    "tensor.splat": _splat_array,
+    "tensor.from_elements": _struct,
+}

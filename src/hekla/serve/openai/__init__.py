@@ -1,0 +1,1 @@
+"""The OpenAI API, for clients that speak it: models and embeddings."""

@@ -1,0 +1,1 @@
+"""The server's own description: OpenAPI 3.1, of every route but the console's pages."""

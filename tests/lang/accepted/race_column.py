@@ -1,0 +1,8 @@
+from hekla.lang import f32, kernel, MutView, parallel, View
+
+
+@kernel
+def program(x: View[f32, 2], y: MutView[f32, 2]):
+    for i in parallel(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[j, i] = x[i, j]

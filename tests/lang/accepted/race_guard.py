@@ -1,0 +1,8 @@
+from hekla.lang import f32, kernel, MutView, parallel, View
+
+
+@kernel
+def program(x: View[f32, 1], y: MutView[f32, 1]):
+    for i in parallel(len(y)):
+        if i == 0:
+            y[0] = x[i]

@@ -1,0 +1,7 @@
+from hekla.lang import f32, kernel, MutView, parallel, View
+
+
+@kernel
+def program(x: View[f32, 1], y: MutView[f32, 1]):
+    for i in parallel(len(y)):
+        y[i] = x[i]

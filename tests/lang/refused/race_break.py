@@ -1,0 +1,8 @@
+# expect: KernelTypeError 8:9 break in a parallel loop
+from hekla.lang import f32, kernel, MutView, parallel, View
+
+
+@kernel
+def program(x: View[f32, 1], y: MutView[f32, 1]):
+    for i in parallel(8):
+        break

@@ -1,0 +1,10 @@
+# expect: RaceError 10:13 iterations 0 and 1 may write the same place of 'y'
+from hekla.lang import f32, kernel, MutView, parallel, View
+
+
+@kernel
+def program(x: View[f32, 1], y: MutView[f32, 1]):
+    for i in parallel(len(y) // 8):
+        part = y[8 * i:8 * i + 9]
+        for j in range(9):
+            part[j] = x[j]

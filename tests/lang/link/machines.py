@@ -11,11 +11,12 @@ from hekla.lang.link.build import Kind, build
 from hekla.lang.targets.known import target_named
 
 RISCV_CPU = "rv64,v=true,vlen=256,elen=64,vext_spec=v1.0"
+SEMIHOSTING = ("-semihosting-config", "enable=on,target=native")
 RUNNERS: dict[str, list[str]] = {
     "x86-64": [],
     "aarch64": ["qemu-aarch64-static", "-cpu", "max"],
     "riscv64": ["qemu-riscv64-static", "-cpu", RISCV_CPU],
-    "thumb": ["qemu-system-arm", "-M", "mps2-an500", "-nographic", "-semihosting-config", "enable=on,target=native", "-kernel"],
+    "thumb": ["qemu-system-arm", "-M", "mps2-an500", "-nographic", *SEMIHOSTING, "-kernel"],
     "wasm32": [sys.executable, str(Path(__file__).with_name("run_wasm.py"))],
 }
 RUNNABLE = (

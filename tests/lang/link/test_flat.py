@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from machines import command
+from tests.lang.link.machines import command
 
 from hekla.lang.link.build import build
 from hekla.lang.link.errors import UnsupportedRelocationError

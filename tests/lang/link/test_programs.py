@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from machines import RUNNABLE, RUNNERS, command, run
-from programs import HELLO_TENSOR, HELLO_TENSOR_OUTPUT, MACHINERY, MACHINERY_OUTPUT, text_for
+from tests.lang.link.machines import RUNNABLE, RUNNERS, command, run
+from tests.lang.link.programs import HELLO_TENSOR, HELLO_TENSOR_OUTPUT, MACHINERY, MACHINERY_OUTPUT, text_for
 
 from hekla.lang.link.build import build
 from hekla.lang.link.errors import MemoryFullError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 import pytest
-from machines import RUNNABLE, run
+from tests.lang.link.machines import RUNNABLE, run
 
 from hekla.lang.link.assemble import initialise
 from hekla.lang.targets.known import target_named

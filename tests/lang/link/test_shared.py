@@ -137,7 +137,7 @@ def test_readelf_accepts_a_shared_object_without_a_warning(name: str, tmp_path: 
 
 def test_a_name_that_no_library_has_is_refused_when_built() -> None:
     text = "declare void @nowhere()\ndefine void @f() {\n  call void @nowhere()\n  ret void\n}\n"
-    with pytest.raises(UndefinedSymbolError, match="the program: .text: undefined symbol 'nowhere'"):
+    with pytest.raises(UndefinedSymbolError, match=r"the program: \.text: undefined symbol 'nowhere'"):
         build(text, entry="f", target=target_named("native"), kind="shared")
 
 

@@ -168,8 +168,15 @@ def test_a_client_never_gets_from_a_stage_what_the_metadata_does_not_promise(
     asyncio.run(story())
 
 
-def test_refusals_do_not_count_as_speed(tmp_path: Path) -> None:
-    toml = '[queue]\ncapacity = 2\nmax_wait_ms = 0\n[pipeline]\npreprocess = "gated"\n'
+@pytest.mark.parametrize(
+    "toml",
+    [
+        '[queue]\ncapacity = 2\nmax_wait_ms = 0\n[pipeline]\npreprocess = "gated"\n',
+        '[queue]\nmax_wait_ms = 0\n[pipeline.preprocess]\nstage = "gated"\nqueue = 1\n',
+    ],
+    ids=["at the door", "at the stage"],
+)
+def test_refusals_do_not_count_as_speed(tmp_path: Path, toml: str) -> None:
     write_times(tmp_path, "m", 2, toml)
 
     async def story() -> None:
@@ -209,8 +216,9 @@ def test_a_door_that_raises_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptu
 def test_a_cancelled_request_is_counted_and_never_answered(tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     repository = tmp_path / "repository"
-    code = f"class Model:\n    def predict(self, inputs):\n        open({str(gate.path)!r}).close()\n"
-    write_python_model(repository, "m", f"{code}        return {{'y': inputs['x']}}\n", TABLES)
+    read = f"        with open({str(gate.path)!r}) as gate:\n            gate.read()\n"
+    code = f"class Model:\n    def predict(self, inputs):\n{read}        return {{'y': inputs['x']}}\n"
+    write_python_model(repository, "m", code, TABLES)
 
     async def story() -> None:
         async with running_host(repository) as host:

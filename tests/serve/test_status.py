@@ -1,6 +1,6 @@
 """The one table of statuses."""
 
-import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+import grpc
 import pytest
 
 from hekla.base import errors

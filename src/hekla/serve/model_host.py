@@ -9,13 +9,14 @@ from typing import Any
 from hekla.base.errors import HeklaError, NotFoundError, UnavailableError, UnsupportedError
 from hekla.protocols.tensor import Tensors
 from hekla.serve import describe
+from hekla.serve.execution.express import express_through
 from hekla.serve.execution.job import Job, OnEnd
 from hekla.serve.loading import Parts
 from hekla.serve.override import read_override
 from hekla.serve.repository import Repository, steps_of
 from hekla.serve.request import Done, InferRequest
 from hekla.serve.served_model import OnAnswered
-from hekla.serve.service import Json, Ticket
+from hekla.serve.service import Express, Json, Ticket
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -73,6 +74,14 @@ class ModelHost:
             return self.repository.find(request.model, request.version).submit(request, done)
         except HeklaError as error:
             return _Nothing(self._loop.call_soon(done, error))
+
+    def express(self, model: str, version: str = "") -> Express | None:
+        """Return the short way through a model, None for a model that has none or is not served."""
+        try:
+            served = self.repository.find(model, version)
+        except HeklaError:
+            return None
+        return express_through(served)
 
     def is_live(self) -> bool:
         """True: the event loop turns."""

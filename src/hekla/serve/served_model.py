@@ -152,6 +152,26 @@ class ServedModel:
         await self.executor.drain()
 
     @property
+    def is_retired(self) -> bool:
+        """True once new requests are refused."""
+        return self._retired
+
+    @property
+    def is_plain(self) -> bool:
+        """True if a request is nothing but an engine's answer: no stage or state, no deadline, nobody who watches."""
+        return not self._is_composed and not self._default_timeout_s and self._on_answered is None
+
+    def enter(self, requests: int) -> None:
+        """Count requests in that take the short way."""
+        self.in_flight += requests
+
+    def leave(self, requests: int) -> None:
+        """Count them out."""
+        self.in_flight -= requests
+        if self._retired and not self.in_flight:
+            self._none_left.set()
+
+    @property
     def is_ready(self) -> bool:
         """True while a request could be answered now."""
         return not self._retired and self.executor.is_ready

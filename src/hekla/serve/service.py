@@ -1,8 +1,9 @@
 """What the doors ask for: inference, metadata, repository control. Knows no protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from hekla.protocols.tensor import Tensors
 from hekla.serve.request import Done, InferRequest
 
 # Values of the JSON documents the Open Inference Protocol defines (metadata, config, statistics, index).
@@ -16,11 +17,40 @@ class Ticket(Protocol):
         """Stop the work for a client that went away. `done` will not be called after this."""
 
 
+class Express(Protocol):
+    """A short way through a model, for doors that join like requests themselves. Always optional.
+
+    A door counts a request in with `enter` and, within the same turn of the loop, hands it over with others in `run`
+    or takes it out with `leave` and sends it by `Service.infer`.
+    """
+
+    @property
+    def max_rows(self) -> int:
+        """How many rows one `run` may have."""
+
+    @property
+    def is_current(self) -> bool:
+        """False once another version of the model's files is served: ask for its way."""
+
+    def enter(self) -> bool: ...
+
+    def leave(self, requests: int) -> None: ...
+
+    def run(self, inputs: Tensors, rows: int, received_s: Sequence[float], copied_bytes: int) -> Tensors | None:
+        """Return the outputs of joined requests, which have left then; None: send each by `Service.infer`.
+
+        The inputs were checked: each is like one that `Service.infer` answered, but for its rows.
+        """
+
+
 class Service(Protocol):
     """Everything a door may ask. Lives on one event loop; no method waits unless it is `async`."""
 
     def infer(self, request: InferRequest, done: Done) -> Ticket:
         """Queue a request; `done` is called once on the loop with the answer or the error. Never raises HeklaError."""
+
+    def express(self, model: str, version: str = "") -> Express | None:
+        """Return the short way through a model that is served, if it has one."""
 
     def is_live(self) -> bool: ...
 

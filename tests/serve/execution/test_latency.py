@@ -33,6 +33,8 @@ def test_the_cheapest_size_between_is_found() -> None:
     model = LatencyModel()
     cost_s = {1: 1.0, 2: 1.1, 4: 1.2, 8: 20.0}
     model.observe(1, 1.0)
+    model.observe(8, 20.0)
+    assert model.best_rows(8) == 4, "worse than one alone, and nobody knows of what lies between"
     _serve(model, cost_s, 8, 300)
     assert _serve(model, cost_s, 8, 1000)[4] > 960
 

@@ -68,6 +68,9 @@ class AddSubService:
         wanted = request.outputs or tuple(outputs)
         return InferResponse("add_sub", "1", {name: outputs[name] for name in wanted}, request.id)
 
+    def express(self, model: str, version: str = "") -> None:
+        """Have no short way."""
+
     def is_live(self) -> bool:
         return True
 

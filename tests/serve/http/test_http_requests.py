@@ -64,6 +64,8 @@ def test_a_path_that_is_not_there_is_told_with_the_nearest() -> None:
     answer, _ = _ask(b"GET /ecco HTTP/1.1\r\nHost: t\r\n\r\n")
     assert answer.status == 404
     assert _said(answer) == "no such path '/ecco'; did you mean '/echo'?"
+    answer, _ = _ask(b"GET /quite/another HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert _said(answer) == "no such path '/quite/another'; /openapi.json lists them all"
 
 
 @pytest.mark.parametrize(

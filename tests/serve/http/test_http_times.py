@@ -117,6 +117,19 @@ def test_a_request_on_its_way_when_the_server_begins_to_stop_is_answered() -> No
     asyncio.run(run())
 
 
+def test_a_connection_that_is_closing_is_not_answered_again() -> None:
+    async def run() -> None:
+        peer = Peer(_LIMITS)
+        peer.protocol.announce_end()
+        await peer.send(_GOOD + b"GET /hal")
+        await peer.settle()
+        assert peer.transport.is_closing()
+        peer.protocol.check_time(peer.clock.now + 1000)
+        assert peer.transport.sent.count(b"HTTP/1.1 ") == 1
+
+    asyncio.run(run())
+
+
 def test_an_idle_connection_is_closed_when_the_server_stops() -> None:
     async def run() -> None:
         peer = Peer(_LIMITS)

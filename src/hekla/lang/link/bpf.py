@@ -71,6 +71,8 @@ def _relocate(section: Section, relocation: Relocation) -> None:
     assert relocation.symbol.section is not None
     at = relocation.offset + 4
     (inside,) = struct.unpack_from("<i", section.data, at)
+    if not 0 <= relocation.symbol.value + (inside + 1) * _STEP < relocation.symbol.section.size:
+        raise ObjectFormatError(section.owner, f"a call at {relocation.offset} of {section.name} leads nowhere")
     callee = relocation.symbol.address + (inside + 1) * _STEP
     here = section.address + relocation.offset + _STEP
     struct.pack_into("<i", section.data, at, (callee - here) // _STEP)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal
 
 from hekla.lang.link import bpf, wasm
-from hekla.lang.link.architecture import Architecture
 from hekla.lang.link.architectures import ARCHITECTURES
 from hekla.lang.link.assemble import Making, assemble
 from hekla.lang.link.elf_read import read_object
@@ -22,7 +21,6 @@ from hekla.lang.link.errors import UnsupportedProductError
 from hekla.lang.link.executable import executable
 from hekla.lang.link.flat import flat
 from hekla.lang.link.image import image
-from hekla.lang.link.layout import Output
 from hekla.lang.link.objects import NOBITS, ObjectFile
 from hekla.lang.link.shared import LIBC_IMPORTS, shared
 from hekla.lang.link.start_linux import start_aarch64, start_riscv
@@ -122,19 +120,15 @@ def _link(text: str, target: Target, kind: str, names: Sequence[str], making: Ma
         content, outputs = shared(objects, architecture, names, name=f"{entry}.so", imports=LIBC_IMPORTS, level=level)
     elif kind == "flat":
         content, outputs = flat(objects, architecture, entry)
+    elif target.memory is not None:
+        objects.append(_start(target, entry))
+        content, outputs, flash = image(objects, architecture, target.memory, elf=kind == "executable")
+        ram = _memory([(o.flags, NOBITS, o.size) for o in outputs])[1]
+        return content, tuple((o.name, o.size) for o in outputs), flash, ram + target.memory.stack_bytes
     else:
-        content, outputs = _program([*objects, _start(target, entry)], architecture, target, kind)
+        content, outputs = executable([*objects, _start(target, entry)], architecture, "_start")
     flash, ram = _memory([(o.flags, NOBITS if o.is_zeros else 1, o.size) for o in outputs])
-    stack = target.memory.stack_bytes if target.memory is not None else 0
-    return content, tuple((o.name, o.size) for o in outputs), flash, ram + stack
-
-
-def _program(
-    objects: list[ObjectFile], architecture: Architecture, target: Target, kind: str
-) -> tuple[bytes, list[Output]]:
-    if target.memory is not None:
-        return image(objects, architecture, target.memory, elf=kind == "executable")
-    return executable(objects, architecture, "_start")
+    return content, tuple((o.name, o.size) for o in outputs), flash, ram
 
 
 def _start(target: Target, entry: str) -> ObjectFile:

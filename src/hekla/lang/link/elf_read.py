@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from hekla.lang.link.errors import ObjectFormatError
 from hekla.lang.link.objects import (
     ALLOC,
+    EXECUTE,
     LOCAL,
     NOBITS,
     NULL,
@@ -29,6 +30,7 @@ from hekla.lang.link.objects import (
     RELA,
     SYMTAB,
     WEAK,
+    WRITE,
     ObjectFile,
     Relocation,
     Section,
@@ -107,6 +109,8 @@ class _Reader:
                 self.wrong(f"a section asks for alignment {header.align}")
             if header.size > MAX_ZEROS:
                 self.wrong(f"a section has {header.size} bytes")
+            if header.kind == NOBITS and header.flags & (ALLOC | WRITE | EXECUTE) not in (0, ALLOC | WRITE):
+                self.wrong("a section of zeros is not plain data")
             data = b"" if header.kind in (NOBITS, NULL) else self.part(header.offset, header.size)
             name = self.text(table, header.name)
             made.append(Section(name, bytearray(data), header.size, max(1, header.align), header.flags, header.kind))

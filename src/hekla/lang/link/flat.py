@@ -1,4 +1,6 @@
-"""A flat binary: code first, the entry at byte 0, then constants and data; it runs wherever it is mapped.
+"""A flat binary: code first, the entry at byte 0, then constants and data; it runs on any page of memory.
+
+It must start at a multiple of 4096 bytes (AArch64 addresses data by pages).
 
 offset         meaning
 0              the entry's section, then all other code

@@ -25,21 +25,23 @@ _READ_EXECUTE, _READ_WRITE = 5, 6
 
 def image(
     objects: Sequence[ObjectFile], architecture: Architecture, memory: MemoryMap, *, elf: bool
-) -> tuple[bytes, list[Output]]:
-    """Return the image and what is in it. Errors: MemoryFullError."""
+) -> tuple[bytes, list[Output], int]:
+    """Return the image, what is in it and how many bytes of flash it takes. Errors: MemoryFullError."""
     provided = {name: Symbol(name, None, 0, absolute=True) for name in _PROVIDED}
     program = prepare(objects, architecture, Base.FIXED, [VECTOR_SYMBOL, "_start"], provided)
     outputs, load = _lay_out(program, memory, provided)
     program.relocate()
+    used = max((load if o.name == ".data" else o.address) + o.size for o in outputs if not o.is_zeros)
+    used -= memory.flash_start
     if elf:
         entry = program.names.find("_start", "the product").address
-        return _elf(architecture, entry, outputs, load, memory), outputs
+        return _elf(architecture, entry, outputs, load, memory), outputs, used
     made = bytearray()
     for output in outputs:
         if not output.is_zeros:
             at = (load if output.name == ".data" else output.address) - memory.flash_start
             made += bytes(at - len(made)) + output.content()
-    return bytes(made), outputs
+    return bytes(made), outputs, used
 
 
 def _lay_out(program: Program, memory: MemoryMap, provided: dict[str, Symbol]) -> tuple[list[Output], int]:

@@ -1,8 +1,9 @@
-"""What compiled code may call without any library, as LLVM text: memory moves, an allocator, decimal printing.
+"""What compiled code may call without any library, as LLVM text: memory moves, an allocator, printing, fmaf.
 
-LLVM itself makes calls to memcpy, memmove, memset and memcmp; the language makes calls to aligned_alloc and free. Each
-function is in a section of its own, so that a product carries only those it uses. All are `nobuiltin`: LLVM must not
-find that the loop of memset is a memset.
+LLVM itself makes calls to memcpy, memmove, memset and memcmp, and to fmaf on machines without a fused multiply-add
+(computed in double, rounded to odd, so that the second rounding is right); the language makes calls to aligned_alloc
+and free. Each function is in a section of its own, so that a product carries only those it uses. All are `nobuiltin`:
+LLVM must not find that the loop of memset is a memset.
 
 The allocator is a stack in one array, `arena_bytes` long: freeing the last block gives its bytes back, freeing another
 one does nothing. Ownership scopes free in reverse order, so in practice everything comes back. It serves one thread.
@@ -207,6 +208,33 @@ sign:
   %count = sub WORD 24, %begin
   %written = call WORD @hekla_write(i32 1, ptr %from, WORD %count)
   ret void
+}
+
+define float @fmaf(float %a, float %b, float %c) #0 section ".text.fmaf" {
+  %wide.a = fpext float %a to double
+  %wide.b = fpext float %b to double
+  %wide.c = fpext float %c to double
+  %product = fmul double %wide.a, %wide.b
+  %sum = fadd double %product, %wide.c
+  %back = fsub double %sum, %product
+  %rest = fsub double %sum, %back
+  %lost.a = fsub double %product, %rest
+  %lost.b = fsub double %wide.c, %back
+  %lost = fadd double %lost.a, %lost.b
+  %bits = bitcast double %sum to i64
+  %last = and i64 %bits, 1
+  %even = icmp eq i64 %last, 0
+  %inexact = fcmp one double %lost, 0.0
+  %mend = and i1 %even, %inexact
+  %lost.up = fcmp ogt double %lost, 0.0
+  %sum.up = fcmp ogt double %sum, 0.0
+  %away = icmp eq i1 %lost.up, %sum.up
+  %step = select i1 %away, i64 1, i64 -1
+  %moved = add i64 %bits, %step
+  %odd = select i1 %mend, i64 %moved, i64 %bits
+  %exact = bitcast i64 %odd to double
+  %result = fptrunc double %exact to float
+  ret float %result
 }
 
 attributes #0 = { nounwind nobuiltin noinline "no-builtins" }

@@ -15,7 +15,7 @@ from hekla.lang.targets.seam import Target
 
 ARENA_BYTES = 1 << 18
 # Code generation makes calls to these after every pass has run, so none may be dropped before.
-_LIBRARY = ("memcpy", "memmove", "memset", "memcmp", "bcmp")
+_LIBRARY = ("memcpy", "memmove", "memset", "memcmp", "bcmp", "fmaf")
 
 _SYSTEM = """
 declare i32 @hekla_wasi_write(i32, ptr, i32, ptr) #0

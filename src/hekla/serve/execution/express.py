@@ -15,6 +15,8 @@ from hekla.protocols.tensor import Tensors
 from hekla.serve.execution.engine_executor import EngineExecutor
 from hekla.serve.served_model import ServedModel
 
+_SHUT_FOR = 256  # requests: joining them only to find that the engine is not to be run at once is work for nothing
+
 
 class Express:
     """The short way through one version of a model. Lives on the event loop."""
@@ -22,6 +24,7 @@ class Express:
     def __init__(self, model: ServedModel, executor: EngineExecutor) -> None:
         self._model, self._batcher, self._statistics = model, executor.batcher, model.statistics
         self.max_rows = model.config.batching.max_batch
+        self._shut_for = 0  # requests, since a batch could not be run at once
 
     @property
     def is_current(self) -> bool:
@@ -30,6 +33,9 @@ class Express:
 
     def enter(self) -> bool:
         """Let one request in, if the way is open; it must be run or leave before the loop turns twice."""
+        if self._shut_for:
+            self._shut_for -= 1
+            return False
         model = self._model
         if model.is_retired or not self._batcher.is_open(model.in_flight):
             return False
@@ -40,18 +46,23 @@ class Express:
         """Note that requests that came in go the ordinary way instead."""
         self._model.leave(requests)
 
-    def run(self, inputs: Tensors, rows: int, received_s: Sequence[float]) -> Tensors | None:
+    def run(self, inputs: Tensors, rows: int, received_s: Sequence[float], copied_bytes: int) -> Tensors | None:
         """Return the outputs for the joined rows of as many requests as there are times; they have left then.
 
-        None if the way was closed meanwhile or the call failed: nothing was answered and the requests have left.
+        `copied_bytes` were copied to join them. None if the way was closed meanwhile or the call failed: nothing was
+        answered and the requests have left.
         """
         outputs = self._batcher.run_at_once(inputs, rows)
         self._model.leave(len(received_s))
+        if outputs is None:
+            self._shut_for = _SHUT_FOR
         if outputs is None or isinstance(outputs.result, HeklaError):
             return None
         now = time.monotonic()
         statistics = self._statistics
         compute_s = outputs.ended_s - outputs.started_s
+        if copied_bytes:
+            statistics.bytes_copied["join"] += copied_bytes
         statistics.compute_s.observe(compute_s, len(received_s))
         statistics.queue_s.observe_all([outputs.started_s - at_s for at_s in received_s])
         statistics.all_succeeded(rows, [now - at_s for at_s in received_s], int(time.time() * 1e3))

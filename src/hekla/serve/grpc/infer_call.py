@@ -8,8 +8,9 @@ from hekla.base.errors import HeklaError
 from hekla.serve.grpc import open_inference_pb2 as pb
 from hekla.serve.grpc.call import UnaryCall
 from hekla.serve.grpc.codes import Code
+from hekla.serve.grpc.infer_line import GrpcLine, has_line
 from hekla.serve.grpc.infer_plan import InferPlan
-from hekla.serve.grpc.infer_request import InferRequestDecoder
+from hekla.serve.grpc.infer_request import InferRequestDecoder, ScannedMessage
 from hekla.serve.grpc.infer_response import InferResponseEncoder
 from hekla.serve.grpc.message_reader import Message
 from hekla.serve.grpc.streaming_call import StreamingCall
@@ -20,40 +21,70 @@ from hekla.serve.service import Service, Ticket
 _log = logging.getLogger(__name__)
 _EMPTY_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"
+_REMEMBERED = 256  # plans whose calls take the short way
 
 
 class InferenceCalls:
     """The two methods that infer."""
 
     def __init__(self, service: Service, regions: SharedMemoryRegions) -> None:
-        self._infer = service.infer
-        self._decode = InferRequestDecoder(regions).decode
+        self._service, self._infer = service, service.infer
+        self._decoder = InferRequestDecoder(regions)
         self._encoder = InferResponseEncoder(regions)
+        self._lines: dict[int, tuple[InferPlan, GrpcLine]] = {}  # by the plan's id(), which the plan here keeps
 
     def unary(self, call: UnaryCall, message: Message) -> None:
         """Answer one ModelInferRequest."""
-        request, plan = self._decode(message)
+        scanned = self._decoder.scan(message)
+        line = self._lines.get(id(scanned.plan))
+        if line is None or not line[1].takes(call, message, scanned):
+            self._start(call, scanned)
+
+    def _alone(self, call: UnaryCall, message: Message) -> None:
+        """Answer a call that could not be answered in a batch with others."""
+        try:
+            self._start(call, self._decoder.scan(message))
+        except HeklaError as error:
+            call.fail_with(error)
+
+    def _start(self, call: UnaryCall, scanned: ScannedMessage) -> None:
+        plan = scanned.plan
+        request = self._decoder.read(scanned)
         _complete(request, call.head.metadata, call.deadline_s)
-        encode = self._encoder.encode
 
         def done(answer: InferResponse | HeklaError) -> None:
             if isinstance(answer, HeklaError):
                 call.fail_with(answer)
                 return
             try:
-                call.respond(encode(answer, plan.shared_outputs))
+                self._encoder.note(answer, plan)
+                call.respond(self._encoder.encode(answer, plan.shared_outputs))
             except HeklaError as error:
                 call.fail_with(error)
             except Exception:  # noqa: BLE001  # the boundary of a request
                 _log.exception("an answer could not be encoded")
                 call.fail(Code.INTERNAL, "the answer could not be encoded")
+            else:
+                self._open_line(plan)
 
         ticket = self._infer(request, done)
         call.on_cancel(ticket.cancel)
 
+    def _open_line(self, plan: InferPlan) -> None:
+        """Let the calls of a plan that was answered take the short way through its model, if it has one."""
+        line = self._lines.get(id(plan))
+        if plan.last_answer is None or (line is not None and line[1].express.is_current) or not has_line(plan):
+            return
+        self._lines.pop(id(plan), None)
+        express = self._service.express(plan.model, plan.version)
+        if express is not None:
+            if len(self._lines) >= _REMEMBERED:
+                self._lines.clear()
+            self._lines[id(plan)] = plan, GrpcLine(plan, express, self._alone)
+
     def streaming(self, call: StreamingCall) -> None:
         """Answer ModelInferRequests as they are done; a failure of one does not end the others."""
-        _InferStream(call, self._infer, self._decode, self._encoder)
+        _InferStream(call, self._infer, self._decoder.decode, self._encoder)
 
 
 class _InferStream:

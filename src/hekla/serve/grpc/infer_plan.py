@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from hekla.base.dtypes import DType
 from hekla.base.errors import DtypeError, InputError, UnsupportedError
 from hekla.protocols.tensor import Array
 from hekla.serve.grpc import open_inference_pb2 as pb
 from hekla.serve.oip.tensors import RawLayout, bytes_array, decode_values, dtype_named
-from hekla.serve.request import SequenceStep
+from hekla.serve.request import SequenceStep, Signature
 
 Value = bool | int | float | str
 
@@ -42,6 +44,16 @@ class SharedRange:
     byte_size: int
 
 
+@dataclass(frozen=True, slots=True)
+class TensorAnswer:
+    """An answer of one tensor and nothing else: its message up to the id, given this dtype and shape."""
+
+    name: str
+    dtype: "np.dtype[Any]"
+    shape: tuple[int, ...]
+    head: bytes
+
+
 @dataclass(slots=True)
 class InferPlan:
     """A request without bytes. `raws` are the inputs whose bytes come in raw_input_contents, in that order."""
@@ -57,6 +69,8 @@ class InferPlan:
     timeout_us: int = 0
     sequence: SequenceStep | None = None
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    signature: Signature = field(default_factory=Signature)
+    last_answer: TensorAnswer | None = None  # a note on how the last such request was answered
 
 
 def plan_of(message: pb.ModelInferRequest, has_raws: bool) -> InferPlan:

@@ -9,6 +9,8 @@ Everything but the id and the raw contents is the request's head. Heads are pars
 their bytes; raw contents become views of the message.
 """
 
+from typing import NamedTuple
+
 from google.protobuf.message import DecodeError
 
 from hekla.base.errors import InputError
@@ -27,6 +29,15 @@ _MAX_SHIFT = 63
 _TAGS = frozenset({0x0A, 0x12, 0x1A, 0x22, 0x2A, 0x32, 0x3A})
 
 
+class ScannedMessage(NamedTuple):
+    """A message, what it says beside its bytes, and where (start, size) its raw contents lie."""
+
+    message: Message
+    plan: InferPlan
+    request_id: str
+    spans: list[tuple[int, int]]
+
+
 class InferRequestDecoder:
     """Decodes the requests of one server."""
 
@@ -35,12 +46,8 @@ class InferRequestDecoder:
         self._plans: dict[bytes, InferPlan] = {}
         self._copies = CopyCount()
 
-    def decode(self, message: Message) -> tuple[InferRequest, InferPlan]:
-        """Return the request and what its answer needs to know.
-
-        Ownership: the arrays are views of the message where their alignment allows.
-        Errors: InputError, ShapeError, DtypeError, NotFoundError (a region) naming the place.
-        """
+    def scan(self, message: Message) -> ScannedMessage:
+        """Return where what lies in a message, and its plan. Errors: InputError, ShapeError, DtypeError."""
         scanned = _scan(message)
         if scanned is None:
             message = _known_fields(message)
@@ -51,6 +58,20 @@ class InferRequestDecoder:
         plan = self._plans.get(head)
         if plan is None or len(plan.raws) != len(spans):
             plan = self._plan(head, len(spans))
+        return ScannedMessage(message, plan, request_id, spans)
+
+    def decode(self, message: Message) -> tuple[InferRequest, InferPlan]:
+        """Return the request in a message and what its answer needs to know. Errors: of `scan` and `read`."""
+        scanned = self.scan(message)
+        return self.read(scanned), scanned.plan
+
+    def read(self, scanned: ScannedMessage) -> InferRequest:
+        """Return the request in a message that was scanned.
+
+        Ownership: the arrays are views of the message where their alignment allows.
+        Errors: InputError, ShapeError, NotFoundError (a region) naming the place.
+        """
+        message, plan, request_id, spans = scanned
         copies = self._copies
         copies.bytes = 0
         inputs: dict[str, Array] = dict(plan.typed) if plan.typed else {}
@@ -60,7 +81,7 @@ class InferRequestDecoder:
             view = self._regions.read(place.region, place.offset, place.byte_size)
             copies.bytes += place.byte_size
             inputs[name] = layout.decode(view, 0, place.byte_size, copies)
-        request = InferRequest(
+        return InferRequest(
             plan.model,
             inputs,
             plan.version,
@@ -71,8 +92,8 @@ class InferRequestDecoder:
             plan.sequence,
             plan.parameters,
             copied_bytes=copies.bytes,
+            signature=plan.signature,
         )
-        return request, plan
 
     def _plan(self, head: bytes, raws: int) -> InferPlan:
         try:

@@ -6,7 +6,7 @@ from hekla.base.dtypes import DType
 from hekla.base.errors import EngineError
 from hekla.protocols.tensor import Array, Tensors
 from hekla.serve.grpc import open_inference_pb2 as pb
-from hekla.serve.grpc.infer_plan import SharedRange
+from hekla.serve.grpc.infer_plan import InferPlan, SharedRange, TensorAnswer
 from hekla.serve.http2.stream import Buffer
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
 from hekla.serve.oip.tensors import encode_raw
@@ -48,6 +48,17 @@ class InferResponseEncoder:
             size += length
         return b"".join(pieces) if size <= _JOIN_BYTES else _merged(pieces)
 
+    def note(self, response: InferResponse, plan: InferPlan) -> None:
+        """Keep with a plan how a request of it was answered, if with one tensor and nothing else."""
+        if len(response.outputs) != 1 or response.parameters or plan.shared_outputs:
+            return
+        ((name, array),) = response.outputs.items()
+        last = plan.last_answer
+        if array.dtype.hasobject or not array.size or not array.shape:
+            plan.last_answer = None
+        elif last is None or last.shape != array.shape or last.dtype != array.dtype:
+            plan.last_answer = TensorAnswer(name, array.dtype, array.shape, self._head(response, {}))
+
     def encode_in_stream(self, response: InferResponse, shared: Mapping[str, SharedRange]) -> list[Buffer]:
         """Return a ModelStreamInferResponse. Errors: as of `encode`."""
         message = self.encode(response, shared)
@@ -80,6 +91,16 @@ class InferResponseEncoder:
                 size = self._regions.write(place.region, place.offset, place.byte_size, encode_raw(outputs[name]))
                 stored[name] = SharedRange(place.region, place.offset, size)
         return stored
+
+
+def one_tensor_message(head: bytes, request_id: str, raw: memoryview) -> bytes | list[Buffer]:
+    """Return the ModelInferResponse of one tensor behind a head that was noted."""
+    pieces: list[Buffer] = [head]
+    if request_id:
+        encoded_id = request_id.encode()
+        pieces += (_ID, varint(len(encoded_id)), encoded_id)
+    pieces += (_RAW, varint(len(raw)), raw)
+    return b"".join(pieces) if len(raw) <= _JOIN_BYTES else _merged(pieces)
 
 
 # The parameter maps of the different messages are of one generated kind that has no nameable type.

@@ -147,6 +147,8 @@ class HttpConnection(asyncio.BufferedProtocol):
                 self._unsent_bytes, self._since_s = unsent_bytes, now
             elif waited_s > self._limits.read_s:
                 transport.abort()
+        elif transport.is_closing():
+            return
         elif self._discarding:
             if waited_s > self._limits.linger_s:
                 transport.abort()

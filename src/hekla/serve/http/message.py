@@ -12,7 +12,7 @@ Buffer = bytes | bytearray | memoryview
 JSON = b"application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would double the cost of making one; nobody changes one
 class Response:
     """An answer: status, content type, further headers, and the body as one or several buffers."""
 

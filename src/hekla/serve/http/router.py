@@ -1,12 +1,13 @@
 """From method and path to a route, and from what a route raises to an answer."""
 
+import difflib
 import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
-from hekla.base.errors import EngineError, HeklaError, InputError, NotFoundError, OverloadedError, nearest_name
+from hekla.base.errors import EngineError, HeklaError, InputError, NotFoundError, OverloadedError, quoted
 from hekla.serve.http.message import Exchange, Response, Route
 
 # How a family of routes tells an error.
@@ -87,6 +88,11 @@ class Router:
             response = replace(response, status=405, headers=(*response.headers, (b"allow", error.allowed)))
         return response
 
+    def _nearest(self, path: str) -> str:
+        known = [known for _, known in self.paths]
+        close = difflib.get_close_matches(path, known, n=1) if len(path) <= _REMEMBERED_BYTES else []
+        return f"did you mean {close[0]!r}?" if close else "/openapi.json lists them all"
+
     def _find(self, exchange: Exchange) -> tuple[Route, tuple[str, ...]]:
         try:
             path = exchange.path.decode("ascii")
@@ -105,8 +111,7 @@ class Router:
             if node is None:
                 break
         if node is None or not node.routes:
-            known = [path for _, path in self.paths]
-            raise NotFoundError(f"no such path {path!r}", cure=nearest_name(path, known) if len(path) < 256 else "")
+            raise NotFoundError(f"no such path {quoted(path)}", cure=self._nearest(path))
         # HEAD is GET without the body, which the connection leaves out.
         route = node.routes.get(b"GET" if exchange.method == b"HEAD" else exchange.method)
         if route is None:

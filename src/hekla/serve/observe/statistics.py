@@ -1,6 +1,7 @@
 """What happened to one model version's requests. `/v2/.../stats` and `/metrics` both read these numbers."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hekla.base.errors import HeklaError
@@ -63,6 +64,12 @@ class ModelStatistics:
         """Count one request that was answered."""
         self.rows += rows
         self.total_s.observe(total_s)
+        self.last_request_unix_ms = now_unix_ms
+
+    def all_succeeded(self, rows: int, totals_s: Sequence[float], now_unix_ms: int) -> None:
+        """Count requests of one batch that were answered together; `rows` are theirs in all."""
+        self.rows += rows
+        self.total_s.observe_all(totals_s)
         self.last_request_unix_ms = now_unix_ms
 
     def failed(self, error: HeklaError, total_s: float) -> None:

@@ -5,6 +5,7 @@ from hekla.lang import (
     MutView,
     Vec,
     View,
+    bitcast,
     buffer,
     f16,
     f32,
@@ -12,6 +13,7 @@ from hekla.lang import (
     fma,
     i8,
     i32,
+    i64,
     index,
     iota,
     kernel,
@@ -23,6 +25,7 @@ from hekla.lang import (
     store,
     u8,
     u32,
+    u64,
     vectorize,
 )
 from hekla.lang import dot4 as integer_dot
@@ -114,6 +117,21 @@ def full() -> i32:
     r = region(64)
     a = r.take(f64, 9 + index(x[0] * 0.5))
     return i32(a[0])
+
+
+@kernel
+def conversions() -> i32:
+    """64-bit integers to floats and back, at every size, so that rounding is met both ways."""
+    state = u64(88172645463325252)
+    total = i64(0)
+    for i in range(3000):
+        state = state * 6364136223846793005 + 1442695040888963407
+        whole = state >> u64(i % 60)
+        signed = bitcast(i64, state) >> i64(i % 60)
+        total += i64(bitcast(i32, f32(whole))) + i64(bitcast(i32, f32(signed)))
+        total += bitcast(i64, f64(whole)) + bitcast(i64, f64(signed))
+        total += i64(f32(signed)) + i64(f64(signed)) + bitcast(i64, u64(f32(whole))) + bitcast(i64, u64(f64(whole)))
+    return i32(total >> 40) & 127
 
 
 @vectorize(arch="native")

@@ -19,7 +19,7 @@ from hekla.lang.products import FAULT_STATUS, build_product
 from hekla.lang.targets.known import target_named
 
 FILE = Path(__file__).parent / "built.py"
-PROGRAMS = ("floats", "integers", "owned", "side_by_side")
+PROGRAMS = ("floats", "integers", "conversions", "owned", "side_by_side")
 QUICK = ("native", "aarch64", "thumb-cortex-m7", "wasm32")
 
 
@@ -34,14 +34,14 @@ def status_of(name: str, target: str, folder: Path, kind: Kind = "executable") -
     "target", [t if t in QUICK else pytest.param(t, marks=pytest.mark.slow) for t in RUNNABLE], ids=str
 )
 def test_programs_compute_on_every_machine_what_they_compute_here(target: str, tmp_path: Path) -> None:
-    for name in PROGRAMS if target not in QUICK else PROGRAMS[:2]:
+    for name in PROGRAMS if target not in QUICK else PROGRAMS[:3]:
         assert status_of(name, target, tmp_path) == kernel_in(FILE, name)(), name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", QUICK)
 def test_owned_memory_and_parallel_loops_on_every_machine(target: str, tmp_path: Path) -> None:
-    for name in PROGRAMS[2:]:
+    for name in PROGRAMS[3:]:
         assert status_of(name, target, tmp_path) == kernel_in(FILE, name)(), name
     assert status_of("full", target, tmp_path) == FAULT_STATUS
 
@@ -94,6 +94,6 @@ def test_the_command_builds_and_says_how_large_it_is(tmp_path: Path) -> None:
     assert subprocess.run([str(path)], check=False, timeout=60).returncode == kernel_in(FILE, "integers")()
     result = CliRunner().invoke(app, [str(FILE), "-o", str(path)])
     assert isinstance(result.exception, ConfigError)
-    assert "it has carried, dot, floats" in str(result.exception)
+    assert "it has carried, conversions, dot" in str(result.exception)
     result = CliRunner().invoke(app, [f"{FILE}:dot", "--kind", "objct", "-o", str(path)])
     assert "did you mean 'object'" in str(result.exception)

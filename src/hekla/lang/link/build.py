@@ -23,10 +23,11 @@ from hekla.lang.link.flat import flat
 from hekla.lang.link.image import image
 from hekla.lang.link.objects import NOBITS, ObjectFile
 from hekla.lang.link.shared import LIBC_IMPORTS, shared
+from hekla.lang.link.soft import soft_text
 from hekla.lang.link.start_linux import start_aarch64, start_riscv
 from hekla.lang.link.start_thumb import start_thumb
 from hekla.lang.link.start_x86 import start_x86
-from hekla.lang.link.support import support_text
+from hekla.lang.link.support import FMAF_TEXT, support_text
 from hekla.lang.targets.seam import Target
 
 Kind = Literal["shared", "executable", "object", "flat", "image"]
@@ -114,6 +115,8 @@ def _link(text: str, target: Target, kind: str, names: Sequence[str], making: Ma
     support = support_text(target, SMALL_ARENA_BYTES if small else ARENA_BYTES)
     if kind != "shared":
         objects.append(read_object(assemble(support, target, Making(1, movable.movable, False)), "support"))
+    soft = soft_text(target) + (FMAF_TEXT if kind == "shared" else "")  # elsewhere the support has it
+    objects.append(read_object(assemble(soft, target, Making(1, movable.movable, False)), "operations in software"))
     entry = names[0]
     if kind == "shared":
         level = _X86_NEEDED.get(target.name, 0)

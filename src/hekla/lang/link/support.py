@@ -20,11 +20,40 @@ from hekla.lang.targets.seam import Target
 
 def support_text(target: Target, arena_bytes: int) -> str:
     """Return the LLVM text of everything compiled code may call; needs `hekla_write` where printing is used."""
-    text = _TEXT.replace("ARENA", str(arena_bytes))
+    text = _TEXT.replace("ARENA", str(arena_bytes)) + FMAF_TEXT
     if target.family == "thumb":
         text += EABI_TEXT
     return text.replace("WORD", f"i{target.pointer_bits}")
 
+
+FMAF_TEXT = """
+define float @fmaf(float %a, float %b, float %c) #0 section ".text.fmaf" {
+  %wide.a = fpext float %a to double
+  %wide.b = fpext float %b to double
+  %wide.c = fpext float %c to double
+  %product = fmul double %wide.a, %wide.b
+  %sum = fadd double %product, %wide.c
+  %back = fsub double %sum, %product
+  %rest = fsub double %sum, %back
+  %lost.a = fsub double %product, %rest
+  %lost.b = fsub double %wide.c, %back
+  %lost = fadd double %lost.a, %lost.b
+  %bits = bitcast double %sum to i64
+  %last = and i64 %bits, 1
+  %even = icmp eq i64 %last, 0
+  %inexact = fcmp one double %lost, 0.0
+  %mend = and i1 %even, %inexact
+  %lost.up = fcmp ogt double %lost, 0.0
+  %sum.up = fcmp ogt double %sum, 0.0
+  %away = icmp eq i1 %lost.up, %sum.up
+  %step = select i1 %away, i64 1, i64 -1
+  %moved = add i64 %bits, %step
+  %odd = select i1 %mend, i64 %moved, i64 %bits
+  %exact = bitcast i64 %odd to double
+  %result = fptrunc double %exact to float
+  ret float %result
+}
+"""
 
 _TEXT = """
 @hekla_arena = internal global [ARENA x i8] zeroinitializer, align 64, section ".bss.hekla_arena"
@@ -208,33 +237,6 @@ sign:
   %count = sub WORD 24, %begin
   %written = call WORD @hekla_write(i32 1, ptr %from, WORD %count)
   ret void
-}
-
-define float @fmaf(float %a, float %b, float %c) #0 section ".text.fmaf" {
-  %wide.a = fpext float %a to double
-  %wide.b = fpext float %b to double
-  %wide.c = fpext float %c to double
-  %product = fmul double %wide.a, %wide.b
-  %sum = fadd double %product, %wide.c
-  %back = fsub double %sum, %product
-  %rest = fsub double %sum, %back
-  %lost.a = fsub double %product, %rest
-  %lost.b = fsub double %wide.c, %back
-  %lost = fadd double %lost.a, %lost.b
-  %bits = bitcast double %sum to i64
-  %last = and i64 %bits, 1
-  %even = icmp eq i64 %last, 0
-  %inexact = fcmp one double %lost, 0.0
-  %mend = and i1 %even, %inexact
-  %lost.up = fcmp ogt double %lost, 0.0
-  %sum.up = fcmp ogt double %sum, 0.0
-  %away = icmp eq i1 %lost.up, %sum.up
-  %step = select i1 %away, i64 1, i64 -1
-  %moved = add i64 %bits, %step
-  %odd = select i1 %mend, i64 %moved, i64 %bits
-  %exact = bitcast i64 %odd to double
-  %result = fptrunc double %exact to float
-  ret float %result
 }
 
 attributes #0 = { nounwind nobuiltin noinline "no-builtins" }

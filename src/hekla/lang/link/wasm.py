@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from hekla.lang.link.assemble import Making, assemble_here, parse
 from hekla.lang.link.errors import AssembleError
+from hekla.lang.link.soft import SOFT_NAMES, soft_text
 from hekla.lang.link.support import support_text
 from hekla.lang.link.wasm_link import link_wasm
 from hekla.lang.link.wasm_read import read_wasm
@@ -61,7 +62,7 @@ def link_text(
 ) -> tuple[bytes, tuple[tuple[str, int], ...], int, int]:
     """Return (module, sections, bytes of the module, bytes of memory it writes to)."""
     module = parse(text, target)
-    parts = [support_text(target, ARENA_BYTES), _SYSTEM]
+    parts = [support_text(target, ARENA_BYTES), soft_text(target), _SYSTEM]
     exports = list(names)
     if command:
         parts.append(_START.replace("ENTRY", names[0]))
@@ -72,6 +73,6 @@ def link_text(
         except RuntimeError as error:
             problem = f"the program defines what the linker provides: {str(error).strip()}"
             raise AssembleError(problem, where=target.name) from error
-    code = assemble_here(str(module), target, making, (*exports, *_LIBRARY))
+    code = assemble_here(str(module), target, making, (*exports, *_LIBRARY, *SOFT_NAMES))
     content, sections, memory = link_wasm(read_wasm(code, "the program"), exports)
     return content, sections, len(content), memory

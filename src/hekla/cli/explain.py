@@ -85,8 +85,9 @@ def _number(text: str) -> int | float | None:
 
 
 def _compiled(what: str, named: list[str], target: str) -> Any:  # Any: a Compiled; hekla.lang loads when asked for
-    from hekla.lang.build import target_named
     from hekla.lang.files import kernel_in
+    from hekla.lang.products import code_target
+    from hekla.lang.targets.known import target_named
 
     kernel = kernel_in(*split_place(what))
-    return kernel.with_options(target=target_named(target)).compile(**named_values(named))
+    return kernel.with_options(target=code_target(target_named(target))).compile(**named_values(named))

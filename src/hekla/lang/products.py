@@ -14,7 +14,7 @@ from hekla.lang import types as t
 from hekla.lang.errors import ArgumentError
 from hekla.lang.kernel import Compiled, Kernel
 from hekla.lang.link.assemble import Making
-from hekla.lang.link.build import BuildResult, Kind
+from hekla.lang.link.build import KINDS, BuildResult, Kind
 from hekla.lang.link.build import build as link
 from hekla.lang.llvm.accept import check_loops, check_targets
 from hekla.lang.llvm.codegen import compile_text
@@ -45,6 +45,7 @@ def build_product(kernel: Kernel, *, target: str, kind: Kind, output: Path | Non
     """
     machine = target_named(target)
     compiled = kernel.with_options(target=code_target(machine)).compile()
+    _check_signature(compiled, is_program=kind in PROGRAMS and kind in KINDS[machine.family])
     check_targets(compiled.demands, compiled.target)
     text = emit_module(compiled.module, compiled.target)
     written = _with_interface(compiled, text, is_program=kind in PROGRAMS)
@@ -64,7 +65,6 @@ def code_target(machine: Machine) -> Target:
 def _with_interface(compiled: Compiled, text: Text, *, is_program: bool) -> str:
     """Add the exported function, and what stands for the thread pool; return the whole module."""
     function = compiled.function
-    _check_signature(compiled, is_program=is_program)
     params = flat_params([(f"a{i}", p.type) for i, p in enumerate(function.params)])
     given = [f"{kind} {name}" for kind, _, name in params]
     result = register_type(function.result)

@@ -133,6 +133,16 @@ def test_inline_assembly_is_refused_before_it_can_end_the_process(text: str) -> 
         assemble(text, target_named("aarch64"), Making())
 
 
+@pytest.mark.parametrize("name", ["native", "thumb-cortex-m7", "wasm32"])
+def test_code_that_no_product_would_run_is_refused(name: str) -> None:
+    text = NOTHING + "define void @first() {\n  ret void\n}\n"
+    text += "@llvm.global_ctors = appending global [1 x { i32, ptr, ptr }] [{ i32, ptr, ptr } "
+    text += "{ i32 65535, ptr @first, ptr null }]\n@seen = global i32 0\n"
+    text = text.replace("  ret void", "  store volatile i32 1, ptr @seen\n  ret void")
+    with pytest.raises(ObjectFormatError, match="nothing here runs functions before the entry"):
+        build(text, entry="main", target=target_named(name), kind="executable")
+
+
 def test_a_text_that_only_mentions_assembly_is_accepted() -> None:
     text = '; asm "x"\n@a = constant [5 x i8] c"asm \\22"\n' + NOTHING
     assert assemble(text, target_named("aarch64"), Making())

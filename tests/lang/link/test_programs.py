@@ -11,6 +11,7 @@ from tests.lang.link.programs import HELLO_TENSOR, HELLO_TENSOR_OUTPUT, MACHINER
 
 from hekla.lang.link.build import build
 from hekla.lang.link.errors import MemoryFullError
+from hekla.lang.link.start_check import refusal
 from hekla.lang.link.start_x86 import REFUSED
 from hekla.lang.targets.known import target_named
 from hekla.lang.targets.memory import MemoryMap
@@ -95,6 +96,24 @@ def test_a_processor_without_the_features_gets_a_message_and_no_illegal_instruct
     assert "this program is built for x86-64-v3" in old.stderr
     new = subprocess.run([emulator, "-cpu", "max", str(path)], capture_output=True, text=True, check=False)
     assert (new.stdout, new.returncode) == (HELLO_TENSOR_OUTPUT, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "emulator", "cpu"),
+    [
+        ("aarch64-neoverse-n1", "qemu-aarch64-static", "cortex-a53"),
+        ("aarch64-neoverse-v1", "qemu-aarch64-static", "neoverse-n1"),
+        ("riscv64-v", "qemu-riscv64-static", "rv64"),
+    ],
+)
+def test_other_processors_refuse_too(name: str, emulator: str, cpu: str, tmp_path: Path) -> None:
+    if shutil.which(emulator) is None:
+        pytest.skip(f"needs {emulator}: apt-get install qemu-user-static")
+    target = target_named(name)
+    path = tmp_path / "hello"
+    build(text_for(HELLO_TENSOR, target), entry="main", target=target, kind="executable", output=path)
+    done = subprocess.run([emulator, "-cpu", cpu, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (REFUSED, refusal(target) + "\n")
 
 
 def test_vector_code_differs_between_targets_with_and_without_vectors(tmp_path: Path) -> None:

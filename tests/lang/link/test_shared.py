@@ -123,6 +123,18 @@ def test_what_is_not_exported_cannot_be_found(tmp_path: Path) -> None:
         library.plus  # noqa: B018  looked up for its error
 
 
+@needs_x86
+def test_the_loader_refuses_an_object_for_a_later_processor(tmp_path: Path) -> None:
+    path = built(tmp_path, "x86-64-v4")
+    made = bytearray(path.read_bytes())
+    at = made.index(b"GNU\0\x02\x80\x00\xc0") + 12
+    assert made[at] == 8
+    made[at] = 128  # a level that no processor has yet
+    path.write_bytes(made)
+    with pytest.raises(OSError, match="CPU ISA level is lower than required"):
+        ctypes.CDLL(str(path))
+
+
 @pytest.mark.parametrize("name", ["native", "x86-64-v2", "x86-64-v4", "aarch64", "riscv64"])
 def test_readelf_accepts_a_shared_object_without_a_warning(name: str, tmp_path: Path) -> None:
     if shutil.which("readelf") is None:

@@ -100,7 +100,7 @@ def assemble_here(text: str, target: Target, making: Making, exports: Collection
 
 
 def make_private(module: llvm.ModuleRef, exports: Collection[str]) -> None:
-    """Hide every definition but `exports`. Errors: AssembleError where an export is not defined."""
+    """Hide every definition but `exports`, so that unused ones vanish and used ones need no table."""
     for thing in (*module.functions, *module.global_variables):
         if not thing.is_declaration and thing.name not in exports and not thing.name.startswith("llvm."):
             thing.linkage = "internal"

@@ -24,10 +24,12 @@ from hekla.lang.link.image import image
 from hekla.lang.link.objects import NOBITS, ObjectFile
 from hekla.lang.link.shared import LIBC_IMPORTS, shared
 from hekla.lang.link.soft import soft_text
+from hekla.lang.link.start_check import BEGIN, start_check
 from hekla.lang.link.start_linux import start_aarch64, start_riscv
 from hekla.lang.link.start_thumb import start_thumb
 from hekla.lang.link.start_x86 import start_x86
 from hekla.lang.link.support import FMAF_TEXT, support_text
+from hekla.lang.targets import x86
 from hekla.lang.targets.seam import Target
 
 Kind = Literal["shared", "executable", "object", "flat", "image"]
@@ -40,7 +42,6 @@ KINDS: dict[str, tuple[str, ...]] = {
     "bpf": ("object", "flat"),
 }
 ARENA_BYTES, SMALL_ARENA_BYTES = 1 << 26, 1 << 16  # of zeros: pages that are never touched cost nothing
-_X86_NEEDED = {"x86-64-v2": 2, "x86-64-v3": 4, "x86-64-v4": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _link(text: str, target: Target, kind: str, names: Sequence[str], making: Ma
     objects.append(read_object(assemble(soft, target, Making(1, movable.movable, False)), "operations in software"))
     entry = names[0]
     if kind == "shared":
-        level = _X86_NEEDED.get(target.name, 0)
+        level = x86.level_bit(target.required) if target.family == "x86-64" else 0
         content, outputs = shared(objects, architecture, names, name=f"{entry}.so", imports=LIBC_IMPORTS, level=level)
     elif kind == "flat":
         content, outputs = flat(objects, architecture, entry)
@@ -129,6 +130,8 @@ def _link(text: str, target: Target, kind: str, names: Sequence[str], making: Ma
         ram = _memory([(o.flags, NOBITS, o.size) for o in outputs])[1]
         return content, tuple((o.name, o.size) for o in outputs), flash, ram + target.memory.stack_bytes
     else:
+        if target.family != "x86-64":
+            objects.append(start_check(entry, target))
         content, outputs = executable([*objects, _start(target, entry)], architecture, "_start")
     flash, ram = _memory([(o.flags, NOBITS if o.is_zeros else 1, o.size) for o in outputs])
     return content, tuple((o.name, o.size) for o in outputs), flash, ram
@@ -139,9 +142,9 @@ def _start(target: Target, entry: str) -> ObjectFile:
         case "x86-64":
             return start_x86(entry, target)
         case "aarch64":
-            return start_aarch64(entry)
+            return start_aarch64(BEGIN)
         case "riscv64":
-            return start_riscv(entry)
+            return start_riscv(BEGIN)
         case _:
             return start_thumb(entry)
 

@@ -6,6 +6,8 @@ from hekla.lang.link.architecture import Architecture
 from hekla.lang.link.errors import DuplicateSymbolError, ObjectFormatError, UndefinedSymbolError
 from hekla.lang.link.objects import WEAK, ObjectFile, Section, Symbol
 
+_BEFORE = (".init_array", ".fini_array", ".preinit_array", ".ctors", ".dtors")
+
 
 class Names:
     """Who defines what. `imports` names may stay undefined: the loader finds them."""
@@ -46,8 +48,11 @@ class Names:
 
 
 def check_machine(objects: Iterable[ObjectFile], architecture: Architecture) -> None:
-    """Refuse objects for another processor."""
+    """Refuse objects for another processor, or with code to run that no product would run."""
     for file in objects:
+        for section in file.sections:
+            if section.name.startswith(_BEFORE):
+                raise ObjectFormatError(file.name, f"{section.name}: nothing here runs functions before the entry")
         if (file.machine, file.bits) != (architecture.machine, architecture.bits):
             problem = f"it is for machine {file.machine} ({file.bits} bits), not {architecture.machine}"
             raise ObjectFormatError(file.name, problem)

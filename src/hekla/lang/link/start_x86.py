@@ -15,13 +15,17 @@ REFUSED = 126  # exit status; "found but cannot be executed", as shells use it
 _PC32, _PLT32 = 2, 4
 
 # feature: (cpuid leaf, register, bit); Intel's manual, volume 2A, CPUID
-_ECX, _EBX = 1, 3
+_ECX, _EDX, _EBX = 1, 2, 3
 _BITS = {
     "sse3": (1, _ECX, 0), "ssse3": (1, _ECX, 9), "fma": (1, _ECX, 12), "cx16": (1, _ECX, 13), "sse4.1": (1, _ECX, 19),
     "sse4.2": (1, _ECX, 20), "movbe": (1, _ECX, 22), "popcnt": (1, _ECX, 23), "xsave": (1, _ECX, 27),
     "avx": (1, _ECX, 28), "f16c": (1, _ECX, 29), "bmi": (7, _EBX, 3), "avx2": (7, _EBX, 5), "bmi2": (7, _EBX, 8),
     "avx512f": (7, _EBX, 16), "avx512dq": (7, _EBX, 17), "avx512cd": (7, _EBX, 28), "avx512bw": (7, _EBX, 30),
-    "avx512vl": (7, _EBX, 31), "sahf": (0x80000001, _ECX, 0), "lzcnt": (0x80000001, _ECX, 5),
+    "avx512vl": (7, _EBX, 31), "avx512ifma": (7, _EBX, 21), "sha": (7, _EBX, 29), "avx512vbmi": (7, _ECX, 1),
+    "avx512vbmi2": (7, _ECX, 6), "gfni": (7, _ECX, 8), "vaes": (7, _ECX, 9), "vpclmulqdq": (7, _ECX, 10),
+    "avx512vnni": (7, _ECX, 11), "avx512bitalg": (7, _ECX, 12), "avx512vpopcntdq": (7, _ECX, 14),
+    "avx512fp16": (7, _EDX, 23), "pclmul": (1, _ECX, 1), "aes": (1, _ECX, 25),
+    "sahf": (0x80000001, _ECX, 0), "lzcnt": (0x80000001, _ECX, 5),
 }  # fmt: skip
 
 

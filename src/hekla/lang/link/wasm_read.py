@@ -7,6 +7,7 @@ Module    00 61 73 6d 01 00 00 00, then sections: 1 id, size, content
 11 data   count, each: 0, i32.const address, end, size, bytes
 0 custom  name, content:
   linking     version 2, subsections: 1 id, size, content. 5: segments (name, log2 of alignment, flags).
+              6: functions to run first: refused.
               8: symbols: 1 kind (0 function, 1 data, 2 global, 3 section, 5 table), flags, then by kind
               index and name, or name, segment, offset, size. Flags: 1 weak, 2 local, 10 undefined, 40 has a name
   reloc.CODE, reloc.DATA   section, count, each: 1 kind, offset within the section's content, index, addend for some
@@ -156,6 +157,8 @@ def _custom(made: WasmObject, part: Cursor) -> None:
         while not part.is_done:
             kind = part.byte()
             inner = part.part()
+            if kind == 6 and inner.number():
+                raise ObjectFormatError(part.where, "nothing here runs functions before the entry")
             if kind == 5:
                 _segment_alignments(made, inner)
             elif kind == 8:

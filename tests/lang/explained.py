@@ -9,7 +9,9 @@ from hekla.lang import (
     f64,
     i32,
     kernel,
+    load,
     parallel,
+    store,
     struct,
     u8,
     vectorize,
@@ -37,6 +39,18 @@ class Kept:
 def scale(a: T, x: MutView[T, 1]):
     for i in range(len(x)):
         x[i] = a * x[i]
+
+
+@kernel(inline=True)
+def lanes_of(x: Vec[f32, 4]) -> Vec[f32, 4]:
+    return x + 1.0
+
+
+@kernel
+def mixed(x: MutView[f32, 1], y: MutView[f32, 1]):
+    store(x, 0, load(x, 0, width=4) * 2.0)
+    for i in range(len(y)):
+        y[i] = 1.0 - y[i]
 
 
 @kernel

@@ -83,6 +83,13 @@ def test_vector_code_is_reported_with_its_width_and_scalar_code_with_llvms_reaso
     assert (loop.fate, loop.lanes, loop.reason) == (Fate.SCALAR, 1, "a sum of floats is added in order")
 
 
+def test_loops_beside_vectors_stay_as_written_and_kernels_of_vectors_are_explained() -> None:
+    (loop,) = explain_vectors(compiled("mixed")).loops
+    assert (loop.fate, loop.reason) == (Fate.SCALAR, "a kernel with Vec, or without passes, is compiled as written")
+    assert explain_vectors(compiled("lanes_of")).loops == ()
+    assert any("vaddps" in i.text for i in explain_assembly(compiled("lanes_of")).instructions)
+
+
 @pytest.mark.slow
 def test_other_types_and_machines_have_other_widths() -> None:
     (loop,) = explain_vectors(compiled("scale", T=f64)).loops

@@ -63,14 +63,18 @@ def explain_assembly(compiled: Compiled) -> Listing:
     Errors: KernelError.
     """
     text = emit_module(compiled.module, compiled.target, Lines(in_assembly=True))
-    symbol = compiled.function.symbol
-    written = re.sub(rf"^define internal (.*@{re.escape(symbol)}\()", r"define \1", text.finish(), flags=re.M)
+    written = exported(text.finish(), compiled.function.symbol)
     machine = compiled.target.machine(compiled.options.optimise)
     machine.set_asm_verbosity(False)
     module = llvm.parse_assembly(written)
     module.verify()
     optimise(module, machine, compiled.flags)
     return Listing(compiled.function.name, compiled.target.cpu, tuple(_read(machine.emit_assembly(module))))
+
+
+def exported(text: str, symbol: str) -> str:
+    """Return LLVM text with one of its kernels open to callers, so that it is kept without an entry."""
+    return re.sub(rf"^define internal (.*@{re.escape(symbol)}\()", r"define \1", text, flags=re.M)
 
 
 def _read(assembly: str) -> list[Instruction]:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from hekla.lang.explain.assembly import exported
 from hekla.lang.kernel import Compiled
 from hekla.lang.llvm.accept import why
 from hekla.lang.llvm.codegen import compile_text
-from hekla.lang.llvm.entry import EntryText
 from hekla.lang.llvm.loops import Fate, fates_of
 from hekla.lang.llvm.remarks import remarks_of
 from hekla.lang.llvm.text import emit_module
@@ -56,8 +56,7 @@ class VectorReport:
 def explain_vectors(compiled: Compiled) -> VectorReport:
     """Return what became of each innermost loop, compiled as the kernel is. Errors: KernelError."""
     text = emit_module(compiled.module, compiled.target, number_all=True)
-    EntryText(compiled.function, text).run()
-    written = text.finish()
+    written = exported(text.finish(), compiled.function.symbol)
     optimised: list[str] = []
     compile_text(written, compiled.target, compiled.flags, optimised.append)
     remarks = remarks_of(written, compiled.target, compiled.flags)
@@ -68,7 +67,14 @@ def explain_vectors(compiled: Compiled) -> VectorReport:
             continue
         span = fate.loop.span
         _, interleaved = widths.get((span.file, span.line), (0, 0))
-        reason, cure, _ = ("", "", None) if fate.fate.is_vector else why(fate, remarks, text)
+        reason = cure = ""
+        if not fate.fate.is_vector and compiled.flags.vectorise:
+            reason, cure, _ = why(fate, remarks, text)
+        elif not fate.fate.is_vector:
+            reason, cure = (
+                "a kernel with Vec, or without passes, is compiled as written",
+                "write this loop with Vec too",
+            )
         reports.append(
             LoopReport(fate.function.name, span, fate.fate, fate.lanes, fate.bits, interleaved, reason, cure)
         )

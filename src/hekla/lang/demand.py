@@ -29,7 +29,7 @@ class VectorDemand:
     """Every innermost loop of the kernel, and of what it calls, must become vector code.
 
     arch: a name in ARCHES; "native" is whatever the target has.
-    reassociate: sums of floats may be added in another order (the kernel's own, not those of its callees), so that
+    reassociate: sums and products of floats may be regrouped (the kernel's own, not those of its callees), so that
         they differ from the interpreter's by rounding.
     """
 

@@ -15,7 +15,7 @@ def vectorize(*, arch: str, reassociate: bool = False) -> Callable[[Any], Kernel
     """Make a kernel whose innermost loops are vector code; it goes on a function or above `@kernel`.
 
     arch: "avx512", "avx2", "sse2", "neon", "sve", "rvv", or "native" for whatever the target has.
-    reassociate: float sums may be added in another order; without it a loop that sums floats is refused.
+    reassociate: float sums and products may be regrouped; without it a loop that sums floats is refused.
     Errors: ConfigError for an unknown arch; at compile time VectorizeError at the loop that stayed scalar, with
         LLVM's reason, and TargetError where the target has not the instructions. Unoptimised and checked builds
         keep loops scalar and demand nothing.

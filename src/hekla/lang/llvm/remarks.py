@@ -66,7 +66,8 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "a turn reads what an earlier one wrote", "write to another view than the one read",
     ),
     "could not be identified as reduction": (
-        "a value goes from turn to turn in another way than a sum, minimum or maximum", "compute it from the counter",
+        "a value goes from turn to turn, and not as a sum or as a minimum or maximum of whole numbers",
+        "compute it from the counter, or keep it in a Vec",
     ),
     "cost-model indicates that vectorization is not beneficial": (
         "vector code would be slower: its elements do not lie side by side",

@@ -1,4 +1,4 @@
-# expect: VectorizeError 8:5 this loop was not vectorised for avx2: a value goes from turn to turn in another way than a sum, minimum or maximum
+# expect: VectorizeError 8:5 this loop was not vectorised for avx2: a value goes from turn to turn, and not as a sum or as a minimum or maximum of whole numbers
 from hekla.lang import f32, MutView, vectorize, View
 
 

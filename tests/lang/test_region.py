@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hekla.lang import CheckError, MutView, f32, f64, index, kernel, parallel, region, u8
+from hekla.lang import CheckError, MutView, drop, f32, f64, index, kernel, parallel, region, split, struct, u8, unroll
 
 
 @kernel
@@ -45,6 +45,78 @@ def much(turns: index) -> f32:
         total += a[262143]
         a[262143] = 1.0
     return total
+
+
+@kernel
+def one(n: index) -> f32:
+    r = region(1024)
+    return r.take(f32, n)[0]
+
+
+@kernel
+def again(n: index) -> f32:
+    t = f32(0.0)
+    r = region(64)
+    for _ in range(n):
+        r = region(64)
+        a = r.take(f32, 16)
+        t += a[3]
+        a[3] = 5.0
+    return t
+
+
+@kernel
+def unrolled(n: index) -> f32:
+    r = region(4096)
+    t = f32(0.0)
+    for j in unroll(range(4)):
+        a = r.take(f32, n)
+        a[0] = f32(j)
+        t += a[0]
+    return t
+
+
+@kernel
+def branch(n: index) -> f32:
+    r = region(64)
+    if n > 3:
+        drop(r)
+        return 1.0
+    a = r.take(f32, 2)
+    return a[1] + 2.0
+
+
+@struct
+class P:
+    a: f32
+    b: u8
+
+
+@kernel
+def records(n: index) -> f32:
+    r = region(4096)
+    p = r.take(P, n)
+    for i in range(n):
+        p[i].a += f32(i)
+        p[i].b = 3
+    return p[n - 1].a + f32(p[0].b)
+
+
+@kernel
+def sub(x: MutView[f32, 1]):
+    for i in range(len(x)):
+        x[i] += 1.0
+
+
+@kernel
+def lend(n: index) -> f32:
+    r = region(4096)
+    a = r.take(f32, n)
+    left, right = split(a, n // 2)
+    sub(left)
+    sub(right)
+    sub(a[1:3])
+    return a[0] + a[1] + a[n - 1]
 
 
 def ways(program: Any) -> list[Any]:
@@ -94,3 +166,12 @@ def test_impossible_sizes_are_faults_and_not_crashes() -> None:
             run(np.zeros(1), 2**62, 1)
         with pytest.raises(CheckError, match="the region is full"):
             run(np.zeros(1), 4096, 2**61)
+
+
+CASES = [(one, 3, 0), (again, 4, 0), (unrolled, 5, 6), (branch, 1, 2), (branch, 5, 1), (records, 6, 8), (lend, 8, 4)]
+
+
+@pytest.mark.parametrize(("program", "n", "expected"), CASES, ids=lambda case: getattr(case, "__name__", None))
+def test_pieces_are_lent_split_and_taken_again_in_every_form(program: Any, n: int, expected: float) -> None:
+    for run in ways(program):
+        assert run(n) == expected

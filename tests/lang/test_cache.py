@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hekla.base.errors import UnsupportedError
 from hekla.lang import Options, f64, kernel
 from hekla.lang.kernel import Kernel
 from hekla.lang.llvm.cache import HEADER_BYTES, CodeCache
+from hekla.lang.llvm.target import Target, host_target
 
 
 @kernel
@@ -88,3 +90,39 @@ def test_two_processes_fill_one_store(tmp_path: Path) -> None:
     running = [subprocess.Popen([sys.executable, str(program)], env=environment) for _ in range(2)]
     assert [p.wait(60) for p in running] == [0, 0]
     assert len(entries(tmp_path / "store")) == 1
+
+
+def test_code_for_another_processor_is_another_entry(tmp_path: Path) -> None:
+    cache = CodeCache(tmp_path)
+    host = host_target()
+    plain = Target(host.triple, "generic", frozenset())
+    assert not fresh(cache).compile().code[1]
+    assert not fresh(cache).with_options(target=plain).compile().code[1]
+    assert fresh(cache).compile().code[1]
+    assert len(entries(tmp_path)) == 2
+
+
+def test_code_this_machine_cannot_run_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
+    host = host_target()
+    family = host.triple.split("-")[0]
+    other = "aarch64" if family == "x86_64" else "x86_64"
+    for target, message in (
+        (Target(host.triple, host.cpu, host.features | {"amx-fp8", "avx10.2"}), "which the processor lacks"),
+        (Target(host.triple, "some-other-cpu", frozenset()), "is for the processor some-other-cpu"),
+        (Target(f"{other}-unknown-linux-gnu", "generic", frozenset()), f"this code is for {other}"),
+    ):
+        with pytest.raises(UnsupportedError, match=message):
+            target.require_runnable("program()")
+    level = Target(host.triple, "x86-64-v4", frozenset())
+    assert {"avx512bw", "avx2"} <= level.needed
+
+
+def test_a_full_disk_costs_only_time(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import resource, signal\nfrom hekla.lang import f64, kernel\n\n\n@kernel\ndef thrice(x: f64) -> f64:\n"
+        "    return 3.0 * x\n\n\nresource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\nassert thrice(2.0) == 6.0\n"
+    )
+    environment = {**os.environ, "HEKLA_CACHE": str(tmp_path / "store"), "PYTHONDONTWRITEBYTECODE": "1"}
+    assert subprocess.run([sys.executable, str(program)], env=environment, check=False, timeout=60).returncode == 0
+    assert entries(tmp_path / "store") == []

@@ -7,7 +7,9 @@ from hekla.lang.errors import (
     KernelTypeError,
     OwnershipError,
     RaceError,
+    TargetError,
     UnsupportedPythonError,
+    VectorizeError,
 )
 from hekla.lang.kernel import Compiled, Kernel, Options, kernel
 from hekla.lang.surface import (
@@ -49,6 +51,7 @@ from hekla.lang.surface import (
     reduce_max,
     reduce_min,
     reduce_or,
+    region,
     round_even,
     saturate,
     scatter,
@@ -66,6 +69,7 @@ from hekla.lang.surface import (
     unroll,
 )  # fmt: skip
 from hekla.lang.types import ConstParam, TypeParam, bf16, f16, f32, f64, i8, i16, i32, i64, index, u8, u16, u32, u64
+from hekla.lang.vectorize import vectorize
 
 __all__ = [  # noqa: RUF022  by name, whatever the case
     "all_lanes", "any_lane", "ArgumentError", "Array", "atomic_add", "atomic_compare_exchange", "atomic_exchange",
@@ -74,7 +78,7 @@ __all__ = [  # noqa: RUF022  by name, whatever the case
     "f32", "f64", "floor", "fma", "Function", "gather", "i16", "i32", "i64", "i8", "index", "iota", "Kernel",
     "kernel", "KernelError", "KernelTypeError", "leading_zeros", "load", "MutView", "Options", "OwnershipError",
     "parallel", "popcount", "prefetch", "RaceError", "reduce_add", "reduce_and", "reduce_max", "reduce_min",
-    "reduce_or", "round_even", "saturate", "scatter", "select", "shuffle", "split", "sqrt", "static_assert", "store",
-    "stream_store", "strided", "struct", "trailing_zeros", "trunc", "TypeParam", "u16", "u32", "u64", "u8", "unroll",
-    "UnsupportedPythonError", "Vec", "View",
+    "reduce_or", "region", "round_even", "saturate", "scatter", "select", "shuffle", "split", "sqrt", "static_assert",
+    "store", "stream_store", "strided", "struct", "TargetError", "trailing_zeros", "trunc", "TypeParam", "u16", "u32",
+    "u64", "u8", "unroll", "UnsupportedPythonError", "Vec", "vectorize", "VectorizeError", "View",
 ]  # fmt: skip

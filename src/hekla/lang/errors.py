@@ -5,7 +5,9 @@ HeklaError
 │   ├── UnsupportedPythonError  a construct of Python that the language does not have
 │   ├── KernelTypeError         types, shapes or constants do not fit together
 │   ├── OwnershipError          use after move, two writers, a view that outlives its memory
-│   └── RaceError               iterations of a parallel loop were not shown to keep apart
+│   ├── RaceError               iterations of a parallel loop were not shown to keep apart
+│   ├── VectorizeError          a loop under @vectorize stayed scalar; the message has the reason
+│   └── TargetError             the program needs instructions that the target, or this machine, has not
 ├── InputError
 │   └── ArgumentError           a kernel was called with the wrong arguments
 └── EngineError
@@ -60,6 +62,14 @@ class OwnershipError(KernelError):
 
 class RaceError(KernelError):
     """Iterations of a parallel loop were not shown to keep apart."""
+
+
+class VectorizeError(KernelError):
+    """A loop under @vectorize stayed scalar."""
+
+
+class TargetError(KernelError):
+    """The program needs instructions that the target, or this machine, has not."""
 
 
 class ArgumentError(InputError):

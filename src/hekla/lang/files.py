@@ -4,13 +4,38 @@ import hashlib
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hekla.base.errors import NotFoundError, nearest_name
 from hekla.lang.kernel import Kernel
+from hekla.lang.types import StructType
+
+Named = TypeVar("Named", Kernel, StructType)
 
 
 def kernel_in(path: Path, name: str) -> Kernel:
     """Import a Python file and return one of its kernels. Errors: NotFoundError; whatever the file itself raises."""
+    return _named(path, name, Kernel, "kernel")
+
+
+def struct_in(path: Path, name: str) -> StructType:
+    """Import a Python file and return one of its records. Errors: as `kernel_in`."""
+    return _named(path, name, StructType, "@struct")
+
+
+def kernels_in(path: Path) -> dict[str, Kernel]:
+    """Import a Python file and return its kernels by name, those it imports left out. Errors: as `kernel_in`."""
+    return {n: v for n, v in _names_in(path).items() if isinstance(v, Kernel) and Path(v.definition.file) == path}
+
+
+def _named(path: Path, name: str, kind: type[Named], what: str) -> Named:
+    found = {n: v for n, v in _names_in(path).items() if isinstance(v, kind)}
+    if name not in found:
+        raise NotFoundError(f"no {what} {name!r} in this file", where=str(path), cure=nearest_name(name, found))
+    return found[name]
+
+
+def _names_in(path: Path) -> dict[str, Any]:  # Any: whatever the file defines
     if not path.is_file():
         raise NotFoundError("no such file", where=str(path))
     module_name = f"hekla_file_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
@@ -23,7 +48,4 @@ def kernel_in(path: Path, name: str) -> Kernel:
         spec.loader.exec_module(module)
     finally:
         del sys.modules[module_name]
-    kernels = {n: v for n, v in vars(module).items() if isinstance(v, Kernel)}
-    if name not in kernels:
-        raise NotFoundError(f"no kernel {name!r} in this file", where=str(path), cure=nearest_name(name, kernels))
-    return kernels[name]
+    return vars(module)

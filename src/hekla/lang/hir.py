@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hekla.lang.demand import VectorDemand
 from hekla.lang.source import Span
 from hekla.lang.types import Type
 
@@ -206,4 +207,6 @@ class Instance:
     span: Span
     inline: bool = False
     callees: "dict[str, Instance]" = field(default_factory=dict)
+    demand: VectorDemand | None = None
+    stack_bytes: int = 0  # of its arrays and records, and of the deepest calls below it
     result_borrows: frozenset[int] = frozenset()  # which view parameters a returned view may come from

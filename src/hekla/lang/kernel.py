@@ -4,7 +4,7 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import FunctionType
 from typing import Any, overload
 
@@ -16,10 +16,12 @@ from hekla.lang.errors import ArgumentError, CheckError, KernelTypeError
 from hekla.lang.front.definition import Definition, mentions_parameters
 from hekla.lang.front.known import Known
 from hekla.lang.front.specialise import Match, Program, substitute
+from hekla.lang.hir import Instance
 from hekla.lang.interpreter.run import interpret
 from hekla.lang.ir.checks import add_checks
 from hekla.lang.ir.core import Function, Module
 from hekla.lang.ir.verify import verify_module
+from hekla.lang.llvm.accept import check_loops, check_targets
 from hekla.lang.llvm.cache import CodeCache
 from hekla.lang.llvm.codegen import Flags, object_code
 from hekla.lang.llvm.entry import EntryText, can_be_called
@@ -53,7 +55,16 @@ class Compiled:
     @cached_property
     def flags(self) -> Flags:
         """How LLVM is asked to make the code."""
-        return Flags(self.options.optimise, self.options.checked, vectorise=not uses_vectors(self.module))
+        return Flags(self.options.optimise, self.options.checked, vectorise=self._vectorises)
+
+    @property
+    def _vectorises(self) -> bool:
+        return not uses_vectors(self.module) or bool(self.demands)
+
+    @property
+    def demands(self) -> list[Function]:
+        """The kernels of this program that are under @vectorize."""
+        return [f for f in self.module.functions.values() if f.demand is not None]
 
     @cached_property
     def text(self) -> Text:
@@ -73,7 +84,11 @@ class Compiled:
     def code(self) -> tuple[bytes, bool]:
         """(object file, whether it came from the cache)."""
         cache = self.options.cache or CodeCache.standard()
-        return object_code(self.text.finish(), self.target, self.flags, cache)
+        check_targets(self.demands, self.target)
+        text = self.text.finish()
+        watched = self.text.loops and self.options.optimise and not self.options.checked
+        check = partial(check_loops, self.text, text, self.flags) if watched else None
+        return object_code(text, self.target, self.flags, cache, check)
 
     @cached_property
     def _loaded(self) -> Loaded:
@@ -160,6 +175,13 @@ class Kernel:
 
     def lower(self, *kinds: t.Type, **named: Any) -> tuple[Module, Function]:  # Any: compile-time values
         """Return the verified IR of the kernel and all it calls, and its own function."""
+        program, instance = self.elaborate(*kinds, **named)
+        module = lower_program(program.in_order())
+        verify_module(module)
+        return module, module.functions[instance.symbol]
+
+    def elaborate(self, *kinds: t.Type, **named: Any) -> tuple[Program, Instance]:  # Any: compile-time values
+        """Return the checked typed tree of the kernel and all it calls, and its own part."""
         program = Program()
         span = self.definition.name_span
         bindings = program.named_bindings(self.definition, {n: Known(v, span) for n, v in named.items()}, span)
@@ -171,10 +193,7 @@ class Kernel:
             match.bind(pattern, kind, span)
         found = [substitute(p, bindings) for p in patterns]
         program.all_bound(self.definition, found, span)
-        instance = program.instance(self.definition, found, bindings, span)
-        module = lower_program(program.in_order())
-        verify_module(module)
-        return module, module.functions[instance.symbol]
+        return program, program.instance(self.definition, found, bindings, span)
 
     def compiled_for(self, given: Sequence[Any], named: Mapping[str, Any]) -> Compiled:  # Any: see __call__
         """Return the kernel for the types these arguments have. Errors: KernelError, ArgumentError."""

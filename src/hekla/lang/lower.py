@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.front.captures import captured_variables
-from hekla.lang.ir.core import Attributes, Block, Function, Module, Op, SlotType, Value
+from hekla.lang.front.tree import children_of, expressions_of, walk
+from hekla.lang.ir.core import Attributes, Block, Function, Loop, Module, Op, SlotType, Value
 from hekla.lang.source import Span
 
 SMALL_ARRAY = 64  # elements; up to here a fill is one store each, which LLVM can keep in registers
@@ -28,7 +29,7 @@ class _Lowering:
         self.values: dict[hir.Variable, Value] = {}  # variables assigned once
         self.slots: dict[hir.Variable, Value] = {}
         self.slot_ops: list[Op] = []
-        self.loops: list[tuple[Block, Block]] = []  # (where continue goes, where break goes)
+        self.loops: list[tuple[Block, Block, Loop | None]] = []  # (where continue and break go, what continue ends)
         self.assignments = _count_assignments(instance.body)
         params = [Value(p.type, p.name) for p in instance.params]
         self.function = Function(
@@ -49,6 +50,7 @@ class _Lowering:
         self._statements(self.instance.body)
         if not self.block.is_closed:
             self._emit("func.return", [], None, self.instance.span)
+        self.function.demand = self.instance.demand
         self.function.blocks[0].ops[:0] = self.slot_ops
         self.function.blocks = _reachable(self.function.blocks)
         return self.function
@@ -67,15 +69,19 @@ class _Lowering:
         self.block.ops.append(Op(name, operands, value if result not in (None, t.none) else None, attrs or {}, span))
         return value
 
-    def _branch(self, target: Block, span: Span) -> None:
+    def _branch(self, target: Block, span: Span, loop: Loop | None = None) -> None:
+        """Go to a block; `loop` where this ends a turn of one."""
         if not self.block.is_closed:
-            self._emit("cf.br", [], None, span, {"targets": (target,)})
+            attrs = {"targets": (target,)} if loop is None else {"targets": (target,), "loop": loop}
+            self._emit("cf.br", [], None, span, attrs)
 
     def _constant(self, kind: t.ScalarType, number: int | float | bool, span: Span) -> Value:
         return self._emit("arith.constant", [], kind, span, {"value": number})
 
     def _needs_slot(self, variable: hir.Variable) -> bool:
-        if variable in self.slots or isinstance(variable.type, t.ArrayType | t.StructType | t.BufferType):
+        if variable in self.slots or isinstance(
+            variable.type, t.ArrayType | t.StructType | t.BufferType | t.RegionType
+        ):
             return True
         return self.assignments.get(variable, 0) > (0 if variable.is_parameter else 1)
 
@@ -150,14 +156,16 @@ class _Lowering:
         else:
             condition = self.expression(s.condition)
             self._emit("cf.cond_br", [condition], None, s.span, {"targets": (body, after)})
-        self._loop_body(body, s.body, head, after, s.span)
+        self._loop_body(body, s.body, head, after, s.span, loop_of(s))
 
-    def _loop_body(self, block: Block, body: list[hir.Statement], again: Block, after: Block, span: Span) -> None:
+    def _loop_body(
+        self, block: Block, body: list[hir.Statement], again: Block, after: Block, span: Span, loop: Loop | None = None
+    ) -> None:
         self.block = block
-        self.loops.append((again, after))
+        self.loops.append((again, after, loop))
         self._statements(body)
         self.loops.pop()
-        self._branch(again, span)
+        self._branch(again, span, loop)
         self.block = after
 
     def _for(self, s: hir.For) -> None:
@@ -179,7 +187,7 @@ class _Lowering:
         by = self._constant(t.index, s.step, s.span)
         following = self._emit("arith.addi", [counter, by], t.index, s.span, {"no_overflow": True})
         self._emit("memref.store", [following, slot], None, s.span, {"path": ()})
-        self._branch(head, s.span)
+        self._branch(head, s.span, loop_of(s))
         self.block = after
 
     def _parallel(self, s: hir.Parallel) -> None:
@@ -193,6 +201,7 @@ class _Lowering:
         loop = hir.For(s.span, s.counter, start, stop, 1, s.body)
         name = f"{self.instance.name}, a parallel loop"
         body = hir.Instance(name, symbol, [begin, end, *captured], t.none, [loop], s.span)
+        body.demand = self.instance.demand
         _Lowering(body, self.module).finish()
         args = [self._x_place(hir.Place(v.type, s.span, v)) for v in captured]
         self._emit("scf.parallel", [count, *args], None, s.span, {"callee": symbol})
@@ -204,7 +213,7 @@ class _Lowering:
         self._branch(self.loops[-1][1], s.span)
 
     def _continue(self, s: hir.Continue) -> None:
-        self._branch(self.loops[-1][0], s.span)
+        self._branch(self.loops[-1][0], s.span, self.loops[-1][2])
 
     def _drop(self, s: hir.Drop) -> None:
         self._emit("memref.dealloc", [self._slot(s.variable)], None, s.span)
@@ -226,6 +235,9 @@ class _Lowering:
         if e.name == "memref.dim" and isinstance(e.args[0].type, t.BufferType):
             root, _, _ = self._place(e.args[0])
             return self._emit("memref.dim", [root], t.index, e.span, e.attrs)
+        if e.name == "memref.take":
+            root, _, _ = self._place(e.args[0])
+            return self._emit(e.name, [root, self.expression(e.args[1])], e.type, e.span)
         return self._emit(e.name, [self.expression(a) for a in e.args], e.type, e.span, e.attrs)
 
     def _x_call(self, e: hir.Call) -> Value:
@@ -269,6 +281,34 @@ class _Lowering:
             root = self.expression(e.root)
         indices = [self.expression(s) for s in e.steps if isinstance(s, hir.Expr)]
         return root, indices, tuple("i" if isinstance(s, hir.Expr) else s for s in e.steps)
+
+
+def loop_of(s: hir.While | hir.For) -> Loop:
+    """Return what is known of a loop: its place, its last line, whether no other loop runs inside of it."""
+    lines = [s.span.line]
+    innermost = True
+    for inner in walk(s.body):
+        lines.append(inner.span.line)
+        innermost &= not isinstance(inner, hir.While | hir.For | hir.Parallel)
+        for e in expressions_of(inner):
+            innermost &= not _look(e, lines)
+    return Loop(s.span, max(lines), innermost)
+
+
+def _look(e: hir.Expr, lines: list[int]) -> bool:
+    """Note the lines of an expression; True where it calls a kernel with loops."""
+    lines.append(e.span.line)
+    found = isinstance(e, hir.Call) and _has_loops(e.callee)
+    for child in children_of(e):
+        found |= _look(child, lines)
+    return found
+
+
+def _has_loops(instance: hir.Instance) -> bool:
+    return any(
+        isinstance(s, hir.While | hir.For | hir.Parallel) or any(_look(e, []) for e in expressions_of(s))
+        for s in walk(instance.body)
+    )
 
 
 def _count_assignments(body: Sequence[hir.Statement]) -> dict[hir.Variable, int]:

@@ -5,6 +5,7 @@ Type ── ScalarType   bool, i8..i64, u8..u64, index, f16, bf16, f32, f64
      ── ArrayType    Array[T, n], fixed size, on the stack
      ── ViewType     View[T, rank] (reads), MutView[T, rank] (the one writer); borrowed
      ── BufferType   Buffer[T], owned memory of one dimension
+     ── RegionType   region(bytes), owned memory handed out piece by piece
      ── StructType   a record declared with @struct
      ── NoneType_    what a kernel without a result returns
 """
@@ -157,6 +158,17 @@ class BufferType(Type):
 
     def __str__(self) -> str:
         return f"Buffer[{self.element}]"
+
+
+@dataclass(frozen=True, slots=True)
+class RegionType(Type):
+    """Owned memory that is handed out piece by piece and freed as a whole."""
+
+    def __str__(self) -> str:
+        return "region"
+
+
+OWNED = (BufferType, RegionType)  # types whose values have one owner, which frees them
 
 
 @dataclass(frozen=True, slots=True)

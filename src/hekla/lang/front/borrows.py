@@ -130,6 +130,9 @@ class Borrows:
             self._touch(self.loans.value(view), _handle(view), True, e.span, after)
         if isinstance(e, hir.Op) and e.name == "memref.dim":
             return  # a length is not memory
+        if isinstance(e, hir.Op) and e.name == "memref.take":
+            self._check(e.args[1], after)
+            return  # what a region hands out is nobody's yet
         for child in children_of(e):
             self._check(child, after)
 
@@ -153,9 +156,12 @@ class Borrows:
                 after,
             )
         else:
-            self._touch(Loan({(variable,)}, {variable}), variable, writes, place.span, after)
+            moves = isinstance(place.type, t.OWNED) and not place.steps  # even its readers must have finished
+            self._touch(Loan({(variable,)}, {variable}), variable, writes or moves, place.span, after, moves=moves)
 
-    def _touch(self, loan: Loan, through: hir.Variable | None, writes: bool, span: Span, after: Live) -> None:
+    def _touch(
+        self, loan: Loan, through: hir.Variable | None, writes: bool, span: Span, after: Live, *, moves: bool = False
+    ) -> None:
         """Refuse an access that meets the region of a view which is alive and is not where the access came from."""
         for view in _in_order(after):
             if view is through or view in loan.ancestors:
@@ -165,7 +171,7 @@ class Borrows:
             if not (writes or view.type.mutable):
                 continue
             if any(meet(a, b) for a in loan.regions for b in other.regions):
-                verb = "written" if writes else "read"
+                verb = "moved" if moves else "written" if writes else "read"
                 name = f"{through.name!r}" if through is not None else "this memory"
                 role = "may write" if view.type.mutable else "reads"
                 notes = [(f"{view.name!r} is used again here", self.last_use[view])] if view in self.last_use else []

@@ -10,6 +10,7 @@ from typing import Any
 
 from hekla.base.errors import ConfigError
 from hekla.lang import types as t
+from hekla.lang.demand import VectorDemand
 from hekla.lang.errors import UnsupportedPythonError
 from hekla.lang.source import Span, parse_function, span_of
 
@@ -41,6 +42,7 @@ class Definition:
 
     function: FunctionType
     inline: bool = False
+    demand: VectorDemand | None = None
 
     def __hash__(self) -> int:
         return id(self)

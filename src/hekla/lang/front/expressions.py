@@ -10,7 +10,7 @@ from hekla.lang.errors import KernelTypeError
 from hekla.lang.front import operators
 from hekla.lang.front.context import Context
 from hekla.lang.front.definition import definition_of
-from hekla.lang.front.intrinsics import INTRINSICS, PYTHON_BUILTINS
+from hekla.lang.front.intrinsics import INTRINSICS, PYTHON_BUILTINS, take_call
 from hekla.lang.front.known import FOLD, Known, Value, evaluate, fold
 from hekla.lang.front.operators import as_index, materialise, type_text
 from hekla.lang.surface import Builtin, Comptime, TypeBuilder
@@ -314,6 +314,10 @@ class Expressions:
             target = self.value(node.func.value)
             if isinstance(target, hir.Expr):
                 return self._borrow(target, node.func.attr == "mut", node)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "take":
+            target = self.value(node.func.value)
+            if isinstance(target, hir.Expr) and isinstance(target.type, t.RegionType):
+                return take_call(self, target, node)
         callee = self.value(node.func)
         if not isinstance(callee, Known):
             self.context.wrong(f"{callee.type} cannot be called", node.func)

@@ -10,7 +10,7 @@ from hekla.lang.front.calls import Handler, keywords_of, positional, run_time, v
 from hekla.lang.front.known import Known, Value, evaluate
 from hekla.lang.front.memory_calls import MEMORY_CALLS
 from hekla.lang.front.operators import as_index, convert, materialise, unify
-from hekla.lang.surface import Buffer
+from hekla.lang.surface import Buffer, MutView
 
 if TYPE_CHECKING:
     from hekla.lang.front.expressions import Expressions
@@ -214,6 +214,26 @@ def _buffer(x: "Expressions", node: ast.Call) -> Value:
     return hir.Op(kind, x.context.span(node), "memref.alloc", [length])
 
 
+def _region(x: "Expressions", node: ast.Call) -> Value:
+    """region(bytes): memory that .take(T, n) hands out, owned by the variable it is assigned to."""
+    keywords_of(x, node)
+    size = as_index(positional(x, node, 1)[0], "the size in bytes")
+    return hir.Op(t.RegionType(), x.context.span(node), "memref.region", [size])
+
+
+def take_call(x: "Expressions", region: hir.Expr, node: ast.Call) -> Value:
+    """r.take(T, n): a writing view of n elements of a region, zeroed, aligned to 64 bytes."""
+    keywords_of(x, node)
+    if not isinstance(region, hir.Place) or region.variable is None or region.steps:
+        x.context.wrong("only a region in a variable hands out memory", node, "assign it first: r = region(bytes)")
+    if len(node.args) != 2:
+        x.context.wrong("take() takes a type and a length", node, "for example r.take(f32, n)")
+    element = x.known(node.args[0], "a type")
+    kind = evaluate(lambda: MutView[element, 1], x.context.span(node.args[0])).value
+    length = as_index(x.value(node.args[1]), "the length")
+    return hir.Op(kind, x.context.span(node), "memref.take", [region, length])
+
+
 def _element_type(x: "Expressions", node: ast.Call) -> Value:
     value = run_time(x, positional(x, node, 1)[0], node.args[0])
     return Known(getattr(value.type, "element", value.type), x.context.span(node))
@@ -245,7 +265,7 @@ INTRINSICS: Mapping[str, Handler] = {
     "ceil": _elementwise("math.ceil", "float"), "trunc": _elementwise("math.trunc", "float"),
     "round_even": _elementwise("math.roundeven", "float"), "copysign": _copysign,
     "popcount": _elementwise("math.ctpop", "int"), "leading_zeros": _elementwise("math.ctlz", "int"),
-    "trailing_zeros": _elementwise("math.cttz", "int"), "buffer": _buffer,
+    "trailing_zeros": _elementwise("math.cttz", "int"), "buffer": _buffer, "region": _region,
     "element_type": _element_type,
     "static_assert": _static_assert, "unroll": _own_line("write `for i in unroll(range(...)):`"),
     "parallel": _own_line("write `for i in parallel(n):`"),

@@ -57,6 +57,10 @@ class Loans:
             variable = e.place.variable
             assert variable is not None
             return Loan({(variable,)}, {variable})
+        if isinstance(e, hir.Op) and e.name == "memref.take":
+            owner = e.args[0]
+            assert isinstance(owner, hir.Place)
+            return Loan({(owner.variable, (id(e), 0))})  # apart from what other takes hand out
         parts = [c for c in children_of(e) if isinstance(c.type, t.ViewType)]
         if isinstance(e, hir.Call):
             parts = [a for i, a in enumerate(e.args) if i in e.callee.result_borrows]

@@ -1,4 +1,4 @@
-"""Owners: where each Buffer moves and where it is freed."""
+"""Owners: where each Buffer and region moves and where it is freed."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ class Owners:
 
     def run(self) -> None:
         """Check the kernel."""
-        params = [p for p in self.instance.params if isinstance(p.type, t.BufferType)]
+        params = [p for p in self.instance.params if isinstance(p.type, t.OWNED)]
         self._block(self.instance.body, params)
 
     def _block(self, body: list[hir.Statement], owners: list[hir.Variable]) -> None:
@@ -62,7 +62,7 @@ class Owners:
 
     def _assign(self, s: hir.Assign) -> list[hir.Statement]:
         variable = s.place.variable
-        if variable is None or s.place.steps or not isinstance(variable.type, t.BufferType):
+        if variable is None or s.place.steps or not isinstance(variable.type, t.OWNED):
             self._use_of_place(s.place)
             return []
         if any(variable in block for block in self.open):
@@ -81,7 +81,7 @@ class Owners:
 
     def _use_of_place(self, place: hir.Place) -> None:
         variable = place.variable
-        if variable is not None and isinstance(variable.type, t.BufferType):
+        if variable is not None and isinstance(variable.type, t.OWNED):
             self._check(variable, place.span)
 
     def _check(self, variable: hir.Variable, span: Span) -> None:
@@ -107,10 +107,10 @@ class Owners:
             return
         if isinstance(e, hir.Place):
             variable = e.variable
-            if variable is not None and isinstance(e.type, t.BufferType) and moves:
+            if variable is not None and isinstance(e.type, t.OWNED) and moves:
                 self._take(variable, e.span, "was moved")
-            self._use_of_place(e) if not isinstance(e.type, t.BufferType) or not moves else None
-        only_reads = isinstance(e, hir.Op) and e.name == "memref.dim"
+            self._use_of_place(e) if not isinstance(e.type, t.OWNED) or not moves else None
+        only_reads = isinstance(e, hir.Op) and e.name in ("memref.dim", "memref.take")
         for child in children_of(e):
             self._expression(child, moves=not only_reads)
 

@@ -60,11 +60,13 @@ def check_races(instance: hir.Instance) -> None:
 def _check_captures(loop: hir.Parallel) -> None:
     """Owned memory is lent to a parallel loop as views, so that all sharing is seen."""
     for variable in captured_variables(loop):
-        if isinstance(variable.type, t.ArrayType | t.BufferType):
+        if isinstance(variable.type, t.ArrayType | t.BufferType | t.RegionType):
             raise RaceError(
                 f"{variable.name!r} is {variable.type} from outside of this parallel loop",
                 span=loop.span,
-                cure=f"lend it before the loop: v = {variable.name}.view() or .mut()",
+                cure="take() from it before the loop, or make one in each iteration"
+                if isinstance(variable.type, t.RegionType)
+                else f"lend it before the loop: v = {variable.name}.view() or .mut()",
                 notes=[("it lives here", variable.span)],
             )
 
@@ -260,6 +262,11 @@ class _Proof:
             assert e.place.variable is not None
             assert isinstance(e.type, t.ViewType)
             return e.place.variable, (_Range(None, None),) * e.type.rank
+        if isinstance(e, hir.Op) and e.name == "memref.take":
+            owner = e.args[0]
+            assert isinstance(owner, hir.Place)
+            assert owner.variable is not None
+            return owner.variable, (_Range(None, None),)  # a region of the iteration's own: none comes from outside
         if isinstance(e, hir.Op) and e.name == "memref.cast":
             return self._view(e.args[0])
         if isinstance(e, hir.Op) and e.name == "memref.subview":

@@ -216,10 +216,11 @@ class Program:
                 span=definition.name_span,
                 cure=f"return a {result} on every way",
             )
-        _check_stack(context, definition)
+        stack = _check_stack(context, definition)
         symbol = f"{definition.name}.{len(self.instances)}"
         instance = hir.Instance(definition.name, symbol, params, result, body, definition.name_span, definition.inline)
         instance.callees = context.callees
+        instance.demand, instance.stack_bytes = definition.demand, stack
         check_ownership(instance)
         check_races(instance)
         return instance
@@ -237,8 +238,10 @@ class _SignatureContext(Context):
         return super().name(node)
 
 
-def _check_stack(context: Context, definition: Definition) -> None:
+def _check_stack(context: Context, definition: Definition) -> int:
+    """Return the stack a kernel needs with its deepest calls. Errors: KernelTypeError over the limit."""
     total = 0
+    cure = "use buffer(T, n) or a region"
     for variable in context.variables.values():
         if isinstance(variable.type, t.ArrayType | t.StructType):
             total += t.size_and_align(variable.type)[0]
@@ -246,8 +249,21 @@ def _check_stack(context: Context, definition: Definition) -> None:
                 raise KernelTypeError(
                     f"the arrays of {definition.name} need {total} bytes of stack, the limit is {MAX_STACK_BYTES}",
                     span=variable.span,
-                    cure="use buffer(T, n)",
+                    cure=cure,
                 )
+    deepest = max(context.callees.values(), key=lambda c: c.stack_bytes, default=None)
+    if deepest is None:
+        return total
+    below = deepest.stack_bytes
+    if total + below > MAX_STACK_BYTES:
+        raise KernelTypeError(
+            f"{definition.name} needs {total + below} bytes of stack with {deepest.name}, the limit is "
+            f"{MAX_STACK_BYTES}",
+            span=definition.name_span,
+            cure=cure,
+            notes=[(f"{below} of them from here on", deepest.span)],
+        )
+    return total + below
 
 
 def _hashable(value: object) -> object:

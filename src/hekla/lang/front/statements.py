@@ -117,7 +117,7 @@ class Statements:
             self.context.wrong(
                 "an Array is not copied by assigning it", node, "lend it with .view() or .mut(), or copy in a loop"
             )
-        if isinstance(value, hir.Conditional) and isinstance(value.type, t.BufferType):
+        if isinstance(value, hir.Conditional) and isinstance(value.type, t.OWNED):
             self.context.wrong("an owner is not chosen by an expression", node, "use an if statement")
 
     def _check_view_kind(self, variable: hir.Variable, value: hir.Expr, node: ast.expr) -> None:
@@ -266,8 +266,8 @@ class Statements:
         value = self.expressions.value(call.args[0]) if len(call.args) == 1 else None
         if not isinstance(value, hir.Place) or value.variable is None or value.steps:
             self.context.wrong("drop() takes one variable", call)
-        if not isinstance(value.type, t.BufferType):
-            self.context.wrong(f"{value.type} owns nothing", call.args[0], "only a Buffer can be dropped")
+        if not isinstance(value.type, t.OWNED):
+            self.context.wrong(f"{value.type} owns nothing", call.args[0], "a Buffer or a region can be dropped")
         return [hir.Drop(self.context.span(call), value.variable)]
 
     def _if(self, node: ast.If) -> list[hir.Statement]:

@@ -10,6 +10,9 @@ from hekla.lang.errors import CheckError
 from hekla.lang.interpreter.values import MEANINGS, Data, dtype_of, typed
 from hekla.lang.ir.core import Function, Module, Op, SlotType, Value
 
+REGION_ALIGNMENT = 64  # bytes, of each piece
+REGION_FULL = "the region is full"
+
 
 class Slot:
     """A place on the stack. Arrays and records are NumPy memory that views may look at."""
@@ -181,6 +184,27 @@ def _alloc(f: _Frame, op: Op) -> Data:
     return np.zeros(max(0, int(f.data[op.operands[0]])), t.numpy_dtype(op.result.type.element))
 
 
+class _Region:
+    """How much of a region is handed out; what it hands out is NumPy's."""
+
+    __slots__ = ("size", "used")
+
+    def __init__(self, size: int) -> None:
+        self.size, self.used = size, 0
+
+
+def _take(f: _Frame, op: Op) -> Data:
+    assert op.result is not None
+    assert isinstance(op.result.type, t.ViewType)
+    region, length = f.data[op.operands[0]].content, max(0, int(f.data[op.operands[1]]))
+    start = -(-region.used // REGION_ALIGNMENT) * REGION_ALIGNMENT
+    end = start + length * t.size_and_align(op.result.type.element)[0]
+    if end > region.size:
+        f.fail(REGION_FULL, op)
+    region.used = end
+    return np.zeros(length, t.numpy_dtype(op.result.type.element))
+
+
 def _dealloc(f: _Frame, op: Op) -> None:
     f.data[op.operands[0]].content = None
 
@@ -289,6 +313,7 @@ EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     "memref.alloca": lambda f, op: Slot(op.result.type.element),  # type: ignore[union-attr]  # a SlotType, says the verifier
     "memref.load": _load, "memref.store": _store, "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride,
     "memref.cast": lambda f, op: f.data[op.operands[0]], "memref.subview": _subview, "memref.borrow": _borrow,
+    "memref.region": lambda f, op: _Region(max(0, int(f.data[op.operands[0]]))), "memref.take": _take,
     "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,
     "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
     "vector.load": _vector_load, "vector.maskedload": _vector_load,

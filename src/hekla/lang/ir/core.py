@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hekla.lang.demand import VectorDemand
 from hekla.lang.source import Span
 from hekla.lang.types import Type
 
@@ -23,6 +24,15 @@ class SlotType(Type):
 
     def __str__(self) -> str:
         return f"slot<{self.element}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loop:
+    """A loop of the source, on the branches that end its turns; identity is the object."""
+
+    span: Span
+    last_line: int
+    innermost: bool
 
 
 class Value:
@@ -63,7 +73,7 @@ class Block:
 class Function:
     """A kernel instance as blocks; the first block is where it starts, and holds every slot."""
 
-    __slots__ = ("blocks", "inline", "name", "params", "result", "span", "symbol")
+    __slots__ = ("blocks", "demand", "inline", "name", "params", "result", "span", "symbol")
 
     def __init__(self, name: str, symbol: str, params: list[Value], result: Type, span: Span, inline: bool) -> None:
         self.name, self.symbol, self.params, self.result, self.span, self.inline = (
@@ -75,6 +85,7 @@ class Function:
             inline,
         )
         self.blocks: list[Block] = []
+        self.demand: VectorDemand | None = None
 
 
 class Module:

@@ -15,6 +15,8 @@ def type_text(kind: t.Type) -> str:
     if isinstance(kind, t.ViewType):
         layout = ", strided" if kind.strided else ""
         return f"memref<{'?x' * kind.rank}{type_text(kind.element)}{layout}{'' if kind.mutable else ', const'}>"
+    if isinstance(kind, t.RegionType):
+        return "!hekla.region"
     if isinstance(kind, t.BufferType):
         return f"!hekla.buffer<{type_text(kind.element)}>"
     if isinstance(kind, SlotType):
@@ -44,6 +46,7 @@ def print_op(op: Op, names: _Names) -> str:
     operands = [names.of(v) for v in op.operands]
     attrs = dict(op.attrs)
     path = attrs.pop("path", None)
+    attrs.pop("loop", None)  # a place in the source, like a span
     targets = [f"^{b.label}" for b in attrs.pop("targets", ())]
     if path is not None:
         leading = 2 if op.name == "memref.store" else 1

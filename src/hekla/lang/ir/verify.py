@@ -200,6 +200,8 @@ RULES: Mapping[str, Rule] = {
     "memref.load": lambda op: _is_place(op, 1) and op.result is not None,
     "memref.store": lambda op: _is_place(op, 2) and op.result is None, "memref.fill": lambda op: _is_place(op, 2),
     "memref.dim": _any, "memref.stride": _any, "memref.cast": _any, "memref.subview": _subview, "memref.borrow": _any,
+    "memref.region": lambda op: _kinds(op) == [t.index, t.RegionType()],
+    "memref.take": lambda op: [v.type for v in op.operands] == [SlotType(t.RegionType()), t.index],
     "memref.alloc": _any, "memref.dealloc": _no_result, "memref.prefetch": _no_result,
     "llvm.struct": _any, "llvm.extractvalue": _any, "tensor.splat": _any, "tensor.from_elements": _any,
     **{f"memref.atomic_{n}": _atomic for n in ("load", "store", "add", "min", "max", "exchange", "compare_exchange")},

@@ -30,6 +30,16 @@ def _plain(instruction: str) -> Handler:
     return handler
 
 
+def _float(instruction: str) -> Handler:
+    def handler(f: "FunctionText", op: Op) -> None:
+        a, b = op.operands
+        demand = f.function.demand
+        flags = " reassoc" if demand is not None and demand.reassociate else ""
+        f.set(op, f.make(f"{instruction}{flags} {f.typed(a)}, {f.ref(b)}"))
+
+    return handler
+
+
 def _negate(f: "FunctionText", op: Op) -> None:
     f.set(op, f.make(f"fneg {f.typed(op.operands[0])}"))
 
@@ -180,8 +190,8 @@ def _saturating(name: str) -> Handler:
 ARITHMETIC: dict[str, Handler] = {
     "arith.addi": _plain("add"), "arith.subi": _plain("sub"), "arith.muli": _plain("mul"),
     "arith.addi_fits": _fits("add"), "arith.subi_fits": _fits("sub"), "arith.muli_fits": _fits("mul"),
-    "arith.addf": _plain("fadd"), "arith.subf": _plain("fsub"), "arith.mulf": _plain("fmul"),
-    "arith.divf": _plain("fdiv"), "arith.negf": _negate,
+    "arith.addf": _float("fadd"), "arith.subf": _float("fsub"), "arith.mulf": _float("fmul"),
+    "arith.divf": _float("fdiv"), "arith.negf": _negate,
     "arith.andi": _plain("and"), "arith.ori": _plain("or"), "arith.xori": _plain("xor"),
     "arith.shli": _shift("shl"), "arith.shrsi": _shift("ashr"), "arith.shrui": _shift("lshr"),
     "arith.floordivsi": _division("sdiv", signed=True, remainder=False),

@@ -1,6 +1,7 @@
 """From LLVM text to object code, through LLVM's passes and the cache."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import llvmlite
@@ -9,6 +10,8 @@ import llvmlite.binding as llvm
 from hekla import __version__
 from hekla.lang.llvm.cache import CodeCache
 from hekla.lang.llvm.target import Target
+
+Check = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +23,31 @@ class Flags:
     vectorise: bool = False
 
 
-def object_code(text: str, target: Target, flags: Flags, cache: CodeCache) -> tuple[bytes, bool]:
-    """Return (object file, whether it came from the cache)."""
+def object_code(
+    text: str, target: Target, flags: Flags, cache: CodeCache, check: Check | None = None
+) -> tuple[bytes, bool]:
+    """Return (object file, whether it came from the cache); `check` sees what is new, and may refuse it."""
     version = f"{__version__} {llvmlite.__version__} {llvm.llvm_version_info}"
     key = hashlib.sha256("\0".join([version, target.key, repr(flags), text]).encode()).hexdigest()
     found = cache.get(key)
     if found is not None:
         return found, True
-    code = compile_text(text, target, flags)
+    code = compile_text(text, target, flags, check)
     cache.put(key, code)
     return code, False
 
 
-def compile_text(text: str, target: Target, flags: Flags) -> bytes:
-    """Return the object file of LLVM text. RuntimeError from LLVM is a fault of this compiler."""
+def compile_text(text: str, target: Target, flags: Flags, check: Check | None = None) -> bytes:
+    """Return the object file of LLVM text. RuntimeError from LLVM is a fault of this compiler.
+
+    check: is given the optimised text before code is made of it.
+    """
     machine = target.machine(flags.optimise)
     module = llvm.parse_assembly(text)
     module.verify()
     optimise(module, machine, flags)
+    if check is not None:
+        check(str(module))
     code = machine.emit_object(module)
     assert isinstance(code, bytes)
     return code

@@ -59,13 +59,17 @@ def _parallel(f: "FunctionText", op: Op) -> None:
         at = f.make(f"getelementptr {record}, ptr {context}, i32 0, i32 {position}")
         f.line(f"store {kind} {text}, ptr {at}")
     task = f"{callee.symbol}.task"
-    lines = [f"define internal void @{task}(ptr %context, i64 %begin, i64 %end) #0 {{", "entry:"]
+    scope = place = ""
+    if f.text.lines is not None:
+        scope = f" !dbg !{f.text.lines.scope(task, op.span)}"
+        place = f", !dbg !{f.text.lines.location(task, op.span, op.span)}"
+    lines = [f"define internal void @{task}(ptr %context, i64 %begin, i64 %end) #0{scope} {{", "entry:"]
     args = ["i64 %begin", "i64 %end"]
     for position, (kind, _) in enumerate(pieces):
         lines.append(f"  %p{position} = getelementptr {record}, ptr %context, i32 0, i32 {position}")
         lines.append(f"  %c{position} = load {kind}, ptr %p{position}")
         args.append(f"{kind} %c{position}")
-    lines += [f"  call void @{callee.symbol}({commas(args)})", "  ret void", "}"]
+    lines += [f"  call void @{callee.symbol}({commas(args)}){place}", "  ret void", "}"]
     f.text.functions.append("\n".join(lines))
     f.text.parallel = True
     run, pool = f.make(f"load ptr, ptr @{POOL}"), f.make(f"load ptr, ptr getelementptr (ptr, ptr @{POOL}, i64 1)")
@@ -91,7 +95,7 @@ def _return(f: "FunctionText", op: Op) -> None:
 
 
 def _branch(f: "FunctionText", op: Op) -> None:
-    f.line(f"br label %{op.attrs['targets'][0].label}")
+    f.line(f"br label %{op.attrs['targets'][0].label}{f.loop_tag(op)}")
 
 
 def _conditional_branch(f: "FunctionText", op: Op) -> None:

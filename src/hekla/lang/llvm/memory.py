@@ -11,8 +11,10 @@ from hekla.lang.llvm.views import Parts
 if TYPE_CHECKING:
     from hekla.lang.llvm.text import FunctionText
 
+REGION_FULL = "the region is full"
 OUT_OF_MEMORY = "out of memory"
 MAX_BYTES = 1 << 46  # of one buffer; no machine has more, and sums of sizes cannot wrap
+MAX_BYTES_32 = 1 << 30  # the same where addresses have 32 bits
 ALIGNMENT = 64  # of buffers, in bytes: a cache line, and the widest vector
 
 
@@ -123,6 +125,26 @@ def _borrow(f: "FunctionText", op: Op) -> None:
     f.views[op.result] = Parts(slot, [str(s) for s in shape], [str(s) for s in strides])
 
 
+def max_bytes(f: "FunctionText") -> int:
+    """Return the most bytes one buffer may have on the target."""
+    return MAX_BYTES if f.text.target.pointer_bits == 64 else MAX_BYTES_32
+
+
+def _allocated(f: "FunctionText", count: str) -> str:
+    """Call the allocator, whose sizes are as wide as the target's addresses."""
+    word = f"i{f.text.target.pointer_bits}"
+    f.text.declare("aligned_alloc", "noalias ptr", f"{word}, {word}")
+    size = count if word == "i64" else f.make(f"trunc i64 {count} to {word}")
+    return f.make(f"call noalias align {ALIGNMENT} ptr @aligned_alloc({word} {ALIGNMENT}, {word} {size})")
+
+
+def _zero(f: "FunctionText", pointer: str, count: str) -> None:
+    word = f"i{f.text.target.pointer_bits}"
+    f.text.declare(f"llvm.memset.p0.{word}", "void", f"ptr, i8, {word}, i1")
+    size = count if word == "i64" else f.make(f"trunc i64 {count} to {word}")
+    f.line(f"call void @llvm.memset.p0.{word}(ptr align {ALIGNMENT} {pointer}, i8 0, {word} {size}, i1 false)")
+
+
 def _alloc(f: "FunctionText", op: Op) -> None:
     """Aligned and zeroed; a length below 0 is 0. The bytes are rounded up to whole cache lines.
 
@@ -132,16 +154,48 @@ def _alloc(f: "FunctionText", op: Op) -> None:
     assert isinstance(op.result.type, t.BufferType)
     size = t.size_and_align(op.result.type.element)[0]
     length = f.intrinsic("llvm.smax.i64", "i64", [f.typed(op.operands[0]), "i64 0"])
-    f.fail_unless(f.make(f"icmp ule i64 {length}, {MAX_BYTES // size}"), OUT_OF_MEMORY, op.span)
+    f.fail_unless(f.make(f"icmp ule i64 {length}, {max_bytes(f) // size}"), OUT_OF_MEMORY, op.span)
     count = f.make(f"mul i64 {length}, {size}")
     rounded = f.make(f"and i64 {f.make(f'add i64 {count}, {2 * ALIGNMENT - 1}')}, {-ALIGNMENT}")
-    f.text.declare("aligned_alloc", "noalias ptr", "i64, i64")
-    pointer = f.make(f"call noalias align {ALIGNMENT} ptr @aligned_alloc(i64 {ALIGNMENT}, i64 {rounded})")
+    pointer = _allocated(f, rounded)
     f.fail_unless(f.make(f"icmp ne ptr {pointer}, null"), OUT_OF_MEMORY, op.span)
-    f.text.declare("llvm.memset.p0.i64", "void", "ptr, i8, i64, i1")
-    f.line(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {rounded}, i1 false)")
+    _zero(f, pointer, rounded)
     whole = f.make(f"insertvalue {{ ptr, i64 }} poison, ptr {pointer}, 0")
     f.set(op, f.make(f"insertvalue {{ ptr, i64 }} {whole}, i64 {length}, 1"))
+
+
+def _region(f: "FunctionText", op: Op) -> None:
+    """Memory that is not yet touched: each piece is zeroed when it is handed out. A size below 0 is 0."""
+    size = f.intrinsic("llvm.smax.i64", "i64", [f.typed(op.operands[0]), "i64 0"])
+    f.fail_unless(f.make(f"icmp ule i64 {size}, {max_bytes(f)}"), OUT_OF_MEMORY, op.span)
+    rounded = f.make(f"and i64 {f.make(f'add i64 {size}, {2 * ALIGNMENT - 1}')}, {-ALIGNMENT}")
+    pointer = _allocated(f, rounded)
+    f.fail_unless(f.make(f"icmp ne ptr {pointer}, null"), OUT_OF_MEMORY, op.span)
+    kind = "{ ptr, i64, i64 }"
+    whole = f.make(f"insertvalue {kind} poison, ptr {pointer}, 0")
+    whole = f.make(f"insertvalue {kind} {whole}, i64 {size}, 1")
+    f.set(op, f.make(f"insertvalue {kind} {whole}, i64 0, 2"))
+
+
+def _take(f: "FunctionText", op: Op) -> None:
+    """The next bytes on a cache line of their own, zeroed; a fault where they do not fit."""
+    assert op.result is not None
+    assert isinstance(op.result.type, t.ViewType)
+    slot, element = f.ref(op.operands[0]), t.size_and_align(op.result.type.element)[0]
+    length = f.intrinsic("llvm.smax.i64", "i64", [f.typed(op.operands[1]), "i64 0"])
+    f.fail_unless(f.make(f"icmp ule i64 {length}, {max_bytes(f) // element}"), REGION_FULL, op.span)
+    count = f.make(f"mul i64 {length}, {element}")
+    at = f.byte_offset(slot, 16)
+    used = f.make(f"load i64, ptr {at}, align 8")
+    start = f.make(f"and i64 {f.make(f'add i64 {used}, {ALIGNMENT - 1}')}, {-ALIGNMENT}")
+    end = f.make(f"add i64 {start}, {count}")
+    size = f.make(f"load i64, ptr {f.byte_offset(slot, 8)}, align 8")
+    f.fail_unless(f.make(f"icmp ule i64 {end}, {size}"), REGION_FULL, op.span)
+    f.line(f"store i64 {end}, ptr {at}, align 8")
+    memory = f.make(f"load ptr, ptr {slot}, align 8")
+    pointer = f.make(f"getelementptr inbounds i8, ptr {memory}, i64 {start}")
+    _zero(f, pointer, count)
+    f.views[op.result] = Parts(pointer, [length], ["1"])
 
 
 def _dealloc(f: "FunctionText", op: Op) -> None:
@@ -216,6 +270,8 @@ MEMORY: Mapping[str, Callable[["FunctionText", Op], None]] = {
     "memref.cast": _cast,
     "memref.subview": _subview,
     "memref.borrow": _borrow,
+    "memref.region": _region,
+    "memref.take": _take,
     "memref.alloc": _alloc,
     "memref.dealloc": _dealloc,
     "memref.prefetch": _prefetch,

@@ -23,6 +23,8 @@ def register_type(kind: t.Type) -> str:
         return "{ ptr" + ", i64" * view_words(kind) + " }"
     if isinstance(kind, t.BufferType):
         return "{ ptr, i64 }"
+    if isinstance(kind, t.RegionType):
+        return "{ ptr, i64, i64 }"  # memory, bytes, bytes handed out
     if isinstance(kind, t.ArrayType):
         return f"[{kind.length} x {register_type(kind.element)}]"
     if isinstance(kind, t.StructType):
@@ -46,6 +48,8 @@ def slot_size(kind: t.Type) -> tuple[int, int]:
         return 8 + 8 * view_words(kind), 8
     if isinstance(kind, t.BufferType):
         return 16, 8
+    if isinstance(kind, t.RegionType):
+        return 24, 8
     size, align = t.size_and_align(kind)
     if isinstance(kind, t.VecType) and kind.element == t.bool_:
         return kind.lanes, min(kind.lanes, 64)

@@ -7,6 +7,17 @@ import llvmlite.binding as llvm
 
 from hekla.base.errors import UnsupportedError
 
+_V2 = frozenset({"cx16", "popcnt", "sahf", "sse2", "sse3", "sse4.1", "sse4.2", "ssse3"})
+_V3 = _V2 | {"avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"}
+# What code for a processor may use though its target does not list it (System V ABI for x86-64, section 3.1.1).
+LEVELS = {
+    "generic": frozenset[str](),
+    "x86-64": frozenset({"sse2"}),
+    "x86-64-v2": _V2,
+    "x86-64-v3": _V3,
+    "x86-64-v4": _V3 | {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -19,6 +30,16 @@ class Target:
     def has(self, feature: str) -> bool:
         """True where the machine has a feature, by LLVM's name."""
         return feature in self.features
+
+    @property
+    def pointer_bits(self) -> int:
+        """The width of an address."""
+        return 32 if self.triple.startswith(("arm", "thumb", "wasm32")) else 64
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """What a processor must have to run this code: the features, and those the processor's name implies."""
+        return self.features | LEVELS.get(self.cpu, frozenset())
 
     @property
     def feature_text(self) -> str:
@@ -35,7 +56,13 @@ class Target:
         host = host_target()
         if self.triple.split("-")[0] != host.triple.split("-")[0]:
             raise UnsupportedError(f"this code is for {self.triple}, the machine is {host.triple}", where=where)
-        missing = sorted(self.features - host.features)
+        if self.cpu != host.cpu and self.cpu not in LEVELS:
+            raise UnsupportedError(
+                f"this code is for the processor {self.cpu}, the machine is {host.cpu}",
+                where=where,
+                cure="compile for the host, or for a level such as x86-64-v3",
+            )
+        missing = sorted(self.needed - host.features)
         if missing:
             raise UnsupportedError(
                 f"this code needs {', '.join(missing)}, which the processor lacks",

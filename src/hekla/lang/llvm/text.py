@@ -4,15 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hekla.lang import types as t
-from hekla.lang.ir.core import Block, Function, Module, Op, SlotType, Value
+from hekla.lang.demand import ARCHES
+from hekla.lang.ir.core import Block, Function, Loop, Module, Op, SlotType, Value
 from hekla.lang.llvm.arithmetic import ARITHMETIC
 from hekla.lang.llvm.control import CONTROL, POOL
+from hekla.lang.llvm.lines import Lines
 from hekla.lang.llvm.memory import MEMORY
 from hekla.lang.llvm.names import commas, memory_type, register_type, slot_size
 from hekla.lang.llvm.target import Target
 from hekla.lang.llvm.vectors import VECTORS
 from hekla.lang.llvm.views import Parts, flat_params, view_param
 from hekla.lang.source import Span
+
+LOOPS = 100  # the first number of the loops' metadata
 
 
 @dataclass(slots=True)
@@ -26,6 +30,10 @@ class Text:
     functions: list[str] = field(default_factory=list)
     stream: bool = False
     parallel: bool = False  # some kernel uses the thread pool
+    lines: Lines | None = None  # instructions say which line of the source they come from
+    vector_bits: int = 512
+    demanded: frozenset[str] = frozenset()  # kernels whose loops are numbered, because @vectorize watches them
+    loops: list[tuple[Function, Loop]] = field(default_factory=list)  # the numbered loops
 
     def declare(self, name: str, result: str, params: str) -> str:
         """Declare an external function or intrinsic once and return its name."""
@@ -35,24 +43,54 @@ class Text:
     def finish(self) -> str:
         """Return the whole module."""
         head = f'target triple = "{self.target.triple}"\n'
-        attributes = 'attributes #0 = { nounwind "prefer-vector-width"="512" "no-trapping-math"="true" }\n'
+        width = f'"prefer-vector-width"="{self.vector_bits}"'
+        attributes = f'attributes #0 = {{ nounwind {width} "no-trapping-math"="true" }}\n'
         if self.parallel:
             head += f"@{POOL} = global [2 x ptr] zeroinitializer\n"
         metadata = ["!0 = !{i32 1}"] if self.stream else []
+        for number in range(len(self.loops)):
+            own, tag = f"!{LOOPS + 2 * number}", f"!{LOOPS + 2 * number + 1}"
+            metadata += [f"{own} = distinct !{{{own}, {tag}}}", f'{tag} = !{{!"hekla.loop", i32 {number}}}']
+        metadata += self.lines.finish() if self.lines is not None else []
         return head + "\n".join([*self.functions, *self.declared.values(), attributes, *metadata]) + "\n"
 
 
-def emit_module(module: Module, target: Target) -> Text:
-    """Return the LLVM text of a module; every kernel is internal, callers add entries."""
-    text = Text(target, faults=any(may_fault(f) for f in module.functions.values()))
+def emit_module(module: Module, target: Target, lines: Lines | None = None, *, number_all: bool = False) -> Text:
+    """Return the LLVM text of a module; every kernel is internal, callers add entries.
+
+    lines: puts lines of the source into the text. number_all: number the loops of every kernel, so that their
+    fates can be read (llvm/loops.py); without it, only of kernels under @vectorize and what they call.
+    """
+    text = Text(target, faults=any(may_fault(f) for f in module.functions.values()), lines=lines)
+    text.demanded = frozenset(module.functions) if number_all else demanded_kernels(module)
+    text.vector_bits = min([ARCHES[f.demand.arch].bits for f in module.functions.values() if f.demand] or [512])
+    if text.demanded and text.lines is None:
+        text.lines = Lines()
     for function in module.functions.values():
         FunctionText(function, module, text).run()
     return text
 
 
+def demanded_kernels(module: Module) -> frozenset[str]:
+    """Return the kernels under @vectorize and all they call."""
+    found: set[str] = set()
+    waiting = [f for f in module.functions.values() if f.demand is not None]
+    while waiting:
+        function = waiting.pop()
+        if function.symbol not in found:
+            found.add(function.symbol)
+            called = [op.attrs["callee"] for b in function.blocks for op in b.ops if "callee" in op.attrs]
+            waiting += [module.functions[name] for name in called]
+    return frozenset(found)
+
+
 def may_fault(function: Function) -> bool:
     """True where a function checks something while it runs: in checked builds, and where it asks for memory."""
-    return any(op.name in ("cf.assert", "memref.alloc") for block in function.blocks for op in block.ops)
+    return any(
+        op.name in ("cf.assert", "memref.alloc", "memref.region", "memref.take")
+        for block in function.blocks
+        for op in block.ops
+    )
 
 
 class FunctionText:
@@ -83,13 +121,22 @@ class FunctionText:
         for block in self.function.blocks:
             self._block(block)
         self.lines[1:1] = self.allocas
-        head = f"define internal {result} @{self.function.symbol}({commas(params)}){inline} #0 {{"
+        place = (
+            f" !dbg !{self.text.lines.scope(self.function.symbol, self.function.span)}"
+            if self.text.lines is not None
+            else ""
+        )
+        head = f"define internal {result} @{self.function.symbol}({commas(params)}){inline} #0{place} {{"
         self.text.functions.append("\n".join([head, *self.lines, "}"]))
 
     def _block(self, block: Block) -> None:
         self.lines.append(f"{block.label}:")
         for op in block.ops:
+            written = len(self.lines)
             HANDLERS[op.name](self, op)
+            if self.text.lines is not None:
+                here = self.text.lines.location(self.function.symbol, self.function.span, op.span)
+                self.lines[written:] = [f"{x}, !dbg !{here}" if x.startswith("  ") else x for x in self.lines[written:]]
 
     # --- what handlers use ------------------------------------------------------------------------------
 
@@ -145,6 +192,15 @@ class FunctionText:
         self.line(f"store i64 {len(self.text.sites)}, ptr %fault")
         self.leave()
         self.lines.append(f"{good}:")
+
+    def loop_tag(self, op: Op) -> str:
+        """Return what numbers the loop whose turn a branch ends; nothing for other branches."""
+        loop = op.attrs.get("loop")
+        if loop is None or self.function.symbol not in self.text.demanded:
+            return ""
+        if (self.function, loop) not in self.text.loops:
+            self.text.loops.append((self.function, loop))
+        return f", !llvm.loop !{LOOPS + 2 * self.text.loops.index((self.function, loop))}"
 
     def leave(self) -> None:
         """Return a value nobody will look at."""

@@ -1,0 +1,40 @@
+"""`hekla build`: a kernel as an object, a library, a program or an image, for any target."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hekla.base.errors import ConfigError, nearest_name
+
+KINDS = ("object", "shared", "executable", "flat", "image")
+
+
+def build(
+    what: Annotated[str, typer.Argument(metavar="FILE[:NAME]", help="A Python file, and the kernel in it.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the product.")],
+    target: Annotated[str, typer.Option("--target", help="The machine to make it for.")] = "native",
+    kind: Annotated[str, typer.Option("--kind", help=f"One of {', '.join(KINDS)}.")] = "executable",
+) -> None:
+    """Build a kernel. NAME may be left out where the file has one kernel, or one named `main`."""
+    from hekla.lang.products import build_product
+
+    if kind not in KINDS:
+        raise ConfigError(f"{kind!r} is no kind of product", where="--kind", cure=nearest_name(kind, KINDS))
+    kernel = _kernel(what)
+    # mypy cannot see that KINDS are the values of the literal type
+    made = build_product(kernel, target=target, kind=kind, output=output)  # type: ignore[arg-type]
+    typer.echo(f"{output}: {len(made.content)} bytes; {made.flash_bytes} stored, {made.ram_bytes} written to")
+
+
+def _kernel(what: str):  # type: ignore[no-untyped-def]  # a Kernel; hekla.lang loads when asked for
+    from hekla.lang.files import kernel_in, kernels_in
+
+    file, _, name = what.rpartition(":")
+    if file and name.isidentifier():
+        return kernel_in(Path(file), name)
+    found = kernels_in(Path(what))
+    if "main" in found or len(found) == 1:
+        return found.get("main") or next(iter(found.values()))
+    known = ", ".join(sorted(found)) or "none"
+    raise ConfigError(f"which kernel of {what}?", where="FILE[:NAME]", cure=f"write {what}:NAME; it has {known}")

@@ -1,0 +1,86 @@
+"""x86-64 Linux. System calls: number in rax, arguments in rdi rsi rdx, where a C call has them too; write 1, exit 231.
+
+`_start` first asks `cpuid` for every feature the target requires, and refuses with a message and status 126 before
+the first instruction that could be illegal.
+"""
+
+import struct
+
+from hekla.lang.link.objects import ALLOC, ObjectFile, Section, Symbol
+from hekla.lang.link.relocate_x86 import X86_64
+from hekla.lang.link.start import OWNER, Function, code_object
+from hekla.lang.targets.seam import Target
+
+REFUSED = 126  # exit status; "found but cannot be executed", as shells use it
+_PC32, _PLT32 = 2, 4
+
+# feature: (cpuid leaf, register, bit); Intel's manual, volume 2A, CPUID
+_ECX, _EDX, _EBX = 1, 2, 3
+_BITS = {
+    "sse3": (1, _ECX, 0), "ssse3": (1, _ECX, 9), "fma": (1, _ECX, 12), "cx16": (1, _ECX, 13), "sse4.1": (1, _ECX, 19),
+    "sse4.2": (1, _ECX, 20), "movbe": (1, _ECX, 22), "popcnt": (1, _ECX, 23), "xsave": (1, _ECX, 27),
+    "avx": (1, _ECX, 28), "f16c": (1, _ECX, 29), "bmi": (7, _EBX, 3), "avx2": (7, _EBX, 5), "bmi2": (7, _EBX, 8),
+    "avx512f": (7, _EBX, 16), "avx512dq": (7, _EBX, 17), "avx512cd": (7, _EBX, 28), "avx512bw": (7, _EBX, 30),
+    "avx512vl": (7, _EBX, 31), "avx512ifma": (7, _EBX, 21), "sha": (7, _EBX, 29), "avx512vbmi": (7, _ECX, 1),
+    "avx512vbmi2": (7, _ECX, 6), "gfni": (7, _ECX, 8), "vaes": (7, _ECX, 9), "vpclmulqdq": (7, _ECX, 10),
+    "avx512vnni": (7, _ECX, 11), "avx512bitalg": (7, _ECX, 12), "avx512vpopcntdq": (7, _ECX, 14),
+    "avx512fp16": (7, _EDX, 23), "pclmul": (1, _ECX, 1), "aes": (1, _ECX, 25),
+    "sahf": (0x80000001, _ECX, 0), "lzcnt": (0x80000001, _ECX, 5),
+}  # fmt: skip
+
+
+def _start(entry: str, target: Target) -> Function:
+    code = bytearray(bytes.fromhex("31ed 4889e7 4883e4f0 4989fc"))
+    # xor ebp, ebp; mov rdi, rsp; and rsp, -16; mov r12, rdi
+    jumps: list[int] = []
+    masks: dict[tuple[int, int], int] = {}
+    for feature in target.required:
+        leaf, register, bit = _BITS[feature]
+        masks[leaf, register] = masks.get((leaf, register), 0) | 1 << bit
+    for (leaf, register), mask in sorted(masks.items()):
+        code += b"\xb8" + struct.pack("<I", leaf)  # mov eax, leaf
+        code += bytes.fromhex("31c9 0fa2")  # xor ecx, ecx; cpuid
+        _compare(code, register, mask, jumps)
+    if "avx" in target.required:  # the system must save the registers too: XCR0 (volume 1, 13.3)
+        code += bytes.fromhex("31c9 0f01d0")  # xor ecx, ecx; xgetbv
+        _compare(code, 0, 0xE6 if "avx512f" in target.required else 0x06, jumps)
+    code += bytes.fromhex("4c89e7")  # mov rdi, r12
+    called = len(code) + 1
+    code += bytes.fromhex("e800000000 89c7 b8e7000000 0f05 0f0b")
+    # call entry; mov edi, eax; mov eax, 231; syscall; ud2
+    refuse = len(code)
+    code += bytes.fromhex("bf02000000 488d3500000000") + b"\xba" + struct.pack("<I", len(_message(target)))
+    # mov edi, 2; lea rsi, [rip + message]; mov edx, length
+    code += bytes.fromhex("b801000000 0f05 bf7e000000 b8e7000000 0f05 0f0b")
+    # mov eax, 1; syscall; mov edi, 126; mov eax, 231; syscall; ud2
+    for at in jumps:
+        code[at : at + 4] = struct.pack("<i", refuse - (at + 4))
+    calls = ((called, _PLT32, entry, -4), (refuse + 8, _PC32, "hekla_refusal", -4))
+    return Function("_start", bytes(code), calls)
+
+
+def _compare(code: bytearray, register: int, mask: int, jumps: list[int]) -> None:
+    number = struct.pack("<I", mask)
+    code += bytes([0x81, 0xE0 | register]) + number  # and register, mask
+    code += bytes([0x81, 0xF8 | register]) + number  # cmp register, mask
+    code += bytes.fromhex("0f8500000000")  # jne refuse
+    jumps.append(len(code) - 4)
+
+
+def _message(target: Target) -> bytes:
+    return f"this program is built for {target.name}; this processor lacks a feature it needs\n".encode()
+
+
+def start_x86(entry: str, target: Target) -> ObjectFile:
+    """Return the start object of an executable."""
+    functions = (
+        _start(entry, target),
+        Function("hekla_write", bytes.fromhex("b801000000 0f05 c3")),  # mov eax, 1; syscall; ret
+        Function("hekla_exit", bytes.fromhex("b8e7000000 0f05 0f0b")),  # mov eax, 231; syscall; ud2
+    )
+    made = code_object(X86_64, functions, 16)
+    text = bytearray(_message(target))
+    section = Section(".rodata.hekla_refusal", text, len(text), 1, ALLOC, owner=OWNER)
+    made.sections.append(section)
+    made.symbols.append(Symbol("hekla_refusal", section, 0, size=len(text)))
+    return made

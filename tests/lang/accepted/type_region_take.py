@@ -1,0 +1,8 @@
+from hekla.lang import f32, index, kernel, region
+
+
+@kernel
+def program(n: index) -> f32:
+    r = region(1024)
+    a = r.take(f32, n)
+    return a[0]

@@ -1,0 +1,7 @@
+from hekla.lang import f32, index, kernel, region
+
+
+@kernel
+def program(n: index) -> f32:
+    r = region(1024)
+    return r.take(f32, n)[0]

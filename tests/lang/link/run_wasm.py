@@ -1,0 +1,20 @@
+"""Run a WASI command under wasmtime: `python run_wasm.py MODULE`; the exit status is the program's."""
+
+import sys
+
+import wasmtime
+
+engine = wasmtime.Engine()
+linker = wasmtime.Linker(engine)
+linker.define_wasi()
+store = wasmtime.Store(engine)
+system = wasmtime.WasiConfig()
+system.inherit_stdout()
+store.set_wasi(system)
+instance = linker.instantiate(store, wasmtime.Module.from_file(engine, sys.argv[1]))
+start = instance.exports(store)["_start"]
+assert isinstance(start, wasmtime.Func)
+try:
+    start(store)
+except wasmtime.ExitTrap as ended:
+    sys.exit(ended.code)

@@ -1,0 +1,10 @@
+# expect: VectorizeError 9:5 this loop was not vectorised for avx2: a turn may read what an earlier one wrote
+from hekla.lang import f32, MutView, vectorize, View
+
+
+@vectorize(arch="avx2")
+def program(x: MutView[f32, 1], y: MutView[f32, 1]):
+    for i in range(len(x)):
+        x[i] *= 2.0
+    for i in range(1, len(y)):
+        y[i] = y[i - 1] + 1.0

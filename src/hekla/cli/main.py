@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from hekla import __version__
 from hekla.base.errors import HeklaError
-from hekla.cli import doctor, infer, models, serving, up
+from hekla.cli import build, doctor, explain, infer, models, serving, up
 from hekla.cli.exit_status import Exit
 from hekla.cli.screen import AsJson, write_error, write_json
 
@@ -90,6 +90,8 @@ app.command("up")(up.up)
 app.add_typer(models.app, name="models")
 app.command("infer")(infer.infer)
 app.command("doctor")(doctor.doctor)
+app.command("build")(build.build)
+app.add_typer(explain.explain_app, name="explain")
 
 
 def run() -> None:

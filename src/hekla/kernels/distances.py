@@ -1,4 +1,4 @@
-"""Dot product, squared Euclidean distance and cosine similarity of vectors of floats: pairs, and one query to many rows.
+"""Dot product, squared Euclidean distance and cosine similarity of floats: a pair, or one query to many rows.
 
 Shapes:  pair: x (n,), y (n,) -> f32;  many: query (n,), rows (m, n) -> out (m,) f32.
 Types:   f32, f16 and bf16; products and sums in f32.

@@ -1,4 +1,4 @@
-"""Dot product, squared Euclidean distance and cosine similarity of vectors of i8: pairs, and one query to many rows.
+"""Dot product, squared Euclidean distance and cosine similarity of i8 vectors: a pair, or one query to many rows.
 
 Shapes:  pair: x (n,), y (n,) -> f32;  many: query (n,), rows (m, n) -> out (m,) f32.
 Errors:  sums are exact in i32 up to n = 32768, then rounded once to f32.

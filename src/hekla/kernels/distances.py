@@ -2,7 +2,8 @@
 
 Shapes:  pair: x (n,), y (n,) -> f32;  many: query (n,), rows (m, n) -> out (m,) f32.
 Types:   f32, f16 and bf16; products and sums in f32.
-Layout:  a row is dense; any distance between rows. A row is fetched while the four before it are worked on.
+Layout:  a row is dense; any distance between rows. The rows of `many` follow each other, which the machine foresees:
+         prefetching them cost 20 % in the L2 cache and gained 10 % from L3.
 Errors:  sums in f32 of 64 (pair) or 32 (many) partial sums: relative 1e-6 * sqrt(n) of the sum of magnitudes, about.
 Cosine:  of a zero vector with anything is 0.
 Source:  definition.
@@ -28,7 +29,6 @@ from hekla.lang import (
     index,
     kernel,
     load,
-    prefetch,
     reduce_add,
     select,
     sqrt,
@@ -159,7 +159,6 @@ def many(query: View[T, 1], rows: View[T, 2], out: MutView[f32, 1], *, f: Functi
                     totals[r * GROUP_PARTS + p] = f(v, q, totals[r * GROUP_PARTS + p])
                     if is_cosine:
                         squares[r] = fma(v, v, squares[r])
-            prefetch(rows, first + GROUP, i)
         for i in range(whole, n, LANES):
             q = last_part(query, i)
             for r in unroll(range(GROUP)):

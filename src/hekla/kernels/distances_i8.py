@@ -155,24 +155,37 @@ def squared_l2_i8(x: View[i8, 1], y: View[i8, 1]) -> f32:
     return pair(x, y, f=square_add, g=gap_add, weight=128)
 
 
+@kernel(inline=True)
+def cosine_add(a: Vec[i8, STEP], b: Vec[i8, STEP], sums: MutView[i32, 2]):
+    """Add a . b, a . a and b . b, with 128 times the sum of the second factor each, and the two sums."""
+    store(sums, 0, 0, product_add(a, b, load(sums, 0, 0, width=LANES)))
+    store(sums, 1, 0, product_add(a, a, load(sums, 1, 0, width=LANES)))
+    store(sums, 2, 0, product_add(b, b, load(sums, 2, 0, width=LANES)))
+    store(sums, 3, 0, sum_add(a, a, load(sums, 3, 0, width=LANES)))
+    store(sums, 4, 0, sum_add(b, b, load(sums, 4, 0, width=LANES)))
+
+
 @kernel
 def cosine_i8(x: View[i8, 1], y: View[i8, 1]) -> f32:
     n = len(x)
-    xy = Vec[i32, LANES](0)
-    xx = Vec[i32, LANES](0)
-    yy = Vec[i32, LANES](0)
-    x_sum = Vec[i32, LANES](0)
-    y_sum = Vec[i32, LANES](0)
-    for i in range(0, n, STEP):
-        a = last_part(x, i)
-        b = last_part(y, i)
-        xy = product_add(a, b, xy)
-        xx = product_add(a, a, xx)
-        yy = product_add(b, b, yy)
-        x_sum = sum_add(a, a, x_sum)
-        y_sum = sum_add(b, b, y_sum)
-    sums = f32(four_sums(xy - (y_sum << 7), xx - (x_sum << 7), yy - (y_sum << 7), Vec[i32, LANES](0)))
-    return divided(sums[0], sqrt(sums[1]) * sqrt(sums[2]))
+    sums = Array[Array[i32, LANES], 5](Array[i32, LANES](0))
+    others = Array[Array[i32, LANES], 5](Array[i32, LANES](0))
+    whole = n - n % (2 * STEP)
+    for i in range(0, whole, 2 * STEP):
+        cosine_add(part(x, i), part(y, i), sums.mut())
+        cosine_add(part(x, i + STEP), part(y, i + STEP), others.mut())
+    for i in range(whole, n, STEP):
+        cosine_add(last_part(x, i), last_part(y, i), sums.mut())
+    first = sums.view()
+    second = others.view()
+    total = Array[Vec[i32, LANES], 5](0)
+    for p in unroll(range(5)):
+        total[p] = load(first, p, 0, width=LANES) + load(second, p, 0, width=LANES)
+    xy = total[0] - (total[4] << 7)
+    xx = total[1] - (total[3] << 7)
+    yy = total[2] - (total[4] << 7)
+    found = f32(four_sums(xy, xx, yy, Vec[i32, LANES](0)))
+    return divided(found[0], sqrt(found[1]) * sqrt(found[2]))
 
 
 @kernel

@@ -1,6 +1,7 @@
 """Dot product, squared Euclidean distance and cosine similarity of i8 vectors: a pair, or one query to many rows.
 
-Shapes:  pair: x (n,), y (n,) -> f32;  many: query (n,), rows (m, n) -> out (m,) f32.
+Shapes:  pair: x (n,), y (n,) -> f32;  many: query (n,), rows (m, n) -> out (m,) f32;
+         listed: query (n,), rows (r, n), places (m,) u32, each below r -> out (m,) f32.
 Errors:  sums are exact in i32 up to n = 32768, then rounded once to f32.
 Layout:  a row is dense; any distance between rows.
 Method:  the instruction multiplies u8 by i8. x + 128 is a u8 (one xor) and (x + 128) . y = x . y + 128 sum(y): for one
@@ -14,10 +15,13 @@ import numpy as np
 from hekla.kernels.distances import (
     GROUP,
     divided,
+    fetch_ahead,
     reference_cosine,
     reference_dot,
+    reference_listed,
     reference_many,
     reference_squared_l2,
+    row_of,
 )
 from hekla.kernels.lanes import four_sums
 from hekla.kernels.sizes import around, normal, pairs
@@ -40,6 +44,7 @@ from hekla.lang import (
     sqrt,
     store,
     u8,
+    u32,
     unroll,
 )
 from hekla.lang.sweep import Sweep
@@ -120,24 +125,36 @@ def pair(x: View[i8, 1], y: View[i8, 1], *, f: Function, g: Function, weight: Co
 
 
 @kernel(inline=True)
-def many(query: View[i8, 1], rows: View[i8, 2], out: MutView[f32, 1], *, f: Function, g: Function, weight: Const):
-    """Score each row with the sum of f(row, query) plus weight times the sum of g(row, query)."""
+def many(
+    query: View[i8, 1],
+    rows: View[i8, 2],
+    places: View[u32, 1],
+    out: MutView[f32, 1],
+    *,
+    f: Function,
+    g: Function,
+    weight: Const,
+    line: Const = 0,
+):
+    """Score each row with the sum of f(row, query) plus weight times the sum of g(row, query); places as for f32."""
     m = len(out)
     n = len(query)
     whole = n - n % STEP
     for first in range(0, m, GROUP):
+        fetch_ahead(rows, places, first, line=line)
         totals = Array[Vec[i32, LANES], GROUP](0)
         extras = Array[Vec[i32, LANES], GROUP](0)
         for i in range(0, whole, STEP):
             q = part(query, i)
             for r in unroll(range(GROUP)):
-                v = part(rows[min(first + r, m - 1)], i)  # past the last row: that row again, not stored
+                # past the last row: that row again, not stored
+                v = part(rows[row_of(places, min(first + r, m - 1), line=line)], i)
                 totals[r] = f(v, q, totals[r])
                 extras[r] = g(v, q, extras[r])
         if whole < n:
             q = last_part(query, whole)
             for r in unroll(range(GROUP)):
-                v = last_part(rows[min(first + r, m - 1)], whole)
+                v = last_part(rows[row_of(places, min(first + r, m - 1), line=line)], whole)
                 totals[r] = f(v, q, totals[r])
                 extras[r] = g(v, q, extras[r])
         for r in unroll(range(GROUP)):
@@ -190,12 +207,24 @@ def cosine_i8(x: View[i8, 1], y: View[i8, 1]) -> f32:
 
 @kernel
 def dot_i8_many(query: View[i8, 1], rows: View[i8, 2], out: MutView[f32, 1]):
-    many(query, rows, out, f=product_add, g=sum_add, weight=-128)
+    none = Array[u32, 1](0)
+    many(query, rows, none.view(), out, f=product_add, g=sum_add, weight=-128)
 
 
 @kernel
 def squared_l2_i8_many(query: View[i8, 1], rows: View[i8, 2], out: MutView[f32, 1]):
-    many(query, rows, out, f=square_add, g=gap_add, weight=128)
+    none = Array[u32, 1](0)
+    many(query, rows, none.view(), out, f=square_add, g=gap_add, weight=128)
+
+
+@kernel
+def dot_i8_listed(query: View[i8, 1], rows: View[i8, 2], places: View[u32, 1], out: MutView[f32, 1]):
+    many(query, rows, places, out, f=product_add, g=sum_add, weight=-128, line=64)
+
+
+@kernel
+def squared_l2_i8_listed(query: View[i8, 1], rows: View[i8, 2], places: View[u32, 1], out: MutView[f32, 1]):
+    many(query, rows, places, out, f=square_add, g=gap_add, weight=128, line=64)
 
 
 @kernel
@@ -236,6 +265,20 @@ def many_cases(rng):
     return made
 
 
+def listed_cases(rng):
+    """The rows of `many_cases`, backwards and more than once."""
+    return [
+        (
+            query,
+            rows,
+            (np.arange(2 * len(rows))[::-1] % len(rows)).astype(np.uint32),
+            np.zeros(2 * len(rows), np.float32),
+        )
+        for query, rows, _ in many_cases(rng)
+        if len(rows)
+    ]
+
+
 def pair_cases(rng):
     """Pairs around the step, the largest differences, and a pair of zeros."""
     low, high = np.full(300, -128, np.int8), np.full(300, 127, np.int8)
@@ -248,5 +291,7 @@ SWEEPS = (
     Sweep(cosine_i8, reference_cosine, pair_cases, 1e-6, 1e-6),
     Sweep(dot_i8_many, reference_many(reference_dot), many_cases, 1e-6, 1e-6),
     Sweep(squared_l2_i8_many, reference_many(reference_squared_l2), many_cases, 1e-6, 1e-6),
+    Sweep(dot_i8_listed, reference_listed(reference_dot), listed_cases, 1e-6, 1e-6),
+    Sweep(squared_l2_i8_listed, reference_listed(reference_squared_l2), listed_cases, 1e-6, 1e-6),
     Sweep(cosine_i8_many, reference_many(reference_cosine), many_cases, 1e-6, 1e-6),
 )

@@ -107,11 +107,35 @@ def _store(f: "FunctionText", op: Op) -> None:
     f.store(f.ref(value), value.type, f.view_address(view, [f.ref(i) for i in indices]), _element_align(view))
 
 
+STREAM_BYTES = 16  # arrays of every library begin at multiples of this; machines stream no smaller piece
+
+
 def _stream_store(f: "FunctionText", op: Op) -> None:
+    """Stores past the caches where the place is a multiple of 16 bytes, in pieces of 16; an ordinary store elsewhere."""
     value, view, *indices = op.operands
     pointer = f.view_address(view, [f.ref(i) for i in indices])
+    assert isinstance(value.type, t.VecType)
+    element = t.size_and_align(value.type.element)[0]
+    lanes, piece = value.type.lanes, STREAM_BYTES // element
     f.text.stream = True
-    f.line(f"store {f.typed(value)}, ptr {pointer}, align {_element_align(view)}, !nontemporal !0")
+    if lanes < piece or value.type.element == t.bool_:
+        f.store(f.ref(value), value.type, pointer, _element_align(view))
+        return
+    low = f.make(f"and i64 {f.make(f'ptrtoint ptr {pointer} to i64')}, {STREAM_BYTES - 1}")
+    stream, plain, after = f.label(), f.label(), f.label()
+    f.line(f"br i1 {f.make(f'icmp eq i64 {low}, 0')}, label %{stream}, label %{plain}")
+    f.lines.append(f"{stream}:")
+    whole = f.typed(value)
+    for start in range(0, lanes, piece):
+        part = shuffle(f, whole, f"{register_type(value.type)} poison", tuple(range(start, start + piece)))
+        kind = register_type(t.VecType(value.type.element, piece))
+        place = f.byte_offset(pointer, start * element)
+        f.line(f"store {kind} {part}, ptr {place}, align {STREAM_BYTES}, !nontemporal !0")
+    f.line(f"br label %{after}")
+    f.lines.append(f"{plain}:")
+    f.line(f"store {whole}, ptr {pointer}, align {_element_align(view)}")
+    f.line(f"br label %{after}")
+    f.lines.append(f"{after}:")
 
 
 def _to_memory(f: "FunctionText", text: str, kind: t.Type) -> str:

@@ -25,6 +25,7 @@ from hekla.lang import (
     index,
     kernel,
     load,
+    prefetch,
     shuffle,
     store,
     u8,
@@ -99,6 +100,10 @@ def resize_normalise(pixels: View[u8, 2], scale: View[f32, 1], shift: View[f32, 
     for y in range(out.shape[1]):
         down = place_of(y, height, out.shape[1])
         top = index(down)
+        following = min(index(place_of(y + 1, height, out.shape[1])), height - 1)
+        for i in range(0, 3 * width, WIDE):
+            prefetch(pixels, following, i)
+            prefetch(pixels, min(following + 1, height - 1), i)
         mix_rows(pixels[top], pixels[min(top + 1, height - 1)], f32(down - f64(top)), mixed.mut())
         row = mixed.view()
         at = starts.view()

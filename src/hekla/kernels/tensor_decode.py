@@ -19,11 +19,27 @@ import struct
 import numpy as np
 
 from hekla.kernels.sizes import around, normal
-from hekla.lang import Const, MutView, View, bitcast, comptime, index, kernel, load, shuffle, store, u8, u32, unroll
+from hekla.lang import (
+    Const,
+    MutView,
+    View,
+    bitcast,
+    comptime,
+    index,
+    kernel,
+    load,
+    shuffle,
+    store,
+    stream_store,
+    u8,
+    u32,
+    unroll,
+)
 from hekla.lang.sweep import Sweep
 
 LANES, PARTS = 64, 4
 STEP = LANES * PARTS
+LARGE = 4 << 20  # bytes that no cache keeps: written past them, which saves reading them first
 HEADER = 4  # bytes of a frame's length
 
 
@@ -62,10 +78,14 @@ def swap(source: View[u8, 1], out: MutView[u8, 1], *, size: Const):
     n = len(out)
     numbers = n - n % size
     whole = n - n % STEP
-    for i in range(0, whole, STEP):
-        for p in unroll(range(PARTS)):
-            v = load(source, i + p * LANES, width=LANES)
-            store(out, i + p * LANES, shuffle(v, indices=reversed_groups(size)))
+    if n < LARGE:
+        for i in range(0, whole, STEP):
+            for p in unroll(range(PARTS)):
+                v = load(source, i + p * LANES, width=LANES)
+                store(out, i + p * LANES, shuffle(v, indices=reversed_groups(size)))
+    else:
+        for j in range(0, whole, LANES):
+            stream_store(out, j, shuffle(load(source, j, width=LANES), indices=reversed_groups(size)))
     for i in range(whole, numbers, LANES):
         v = load(source, i, width=LANES, count=numbers - i)
         store(out, i, shuffle(v, indices=reversed_groups(size)), count=numbers - i)

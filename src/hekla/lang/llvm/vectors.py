@@ -111,7 +111,7 @@ STREAM_BYTES = 16  # arrays of every library begin at multiples of this; machine
 
 
 def _stream_store(f: "FunctionText", op: Op) -> None:
-    """Stores past the caches where the place is a multiple of 16 bytes, in pieces of 16; an ordinary store elsewhere."""
+    """Stores past the caches, in pieces of 16 bytes, where the place is a multiple of 16; ordinary stores elsewhere."""
     value, view, *indices = op.operands
     pointer = f.view_address(view, [f.ref(i) for i in indices])
     assert isinstance(value.type, t.VecType)

@@ -23,6 +23,14 @@ def test_a_kernel_means_the_same_every_way_it_runs(sweep: Sweep) -> None:
     assert run_sweep(sweep) >= 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("sweep", SWEEPS, ids=lambda s: s.name)
+def test_a_checked_build_finds_nothing_wrong_with_a_kernel(sweep: Sweep) -> None:
+    checked = sweep.kernel.with_options(checked=True)
+    for arguments in sweep.cases(np.random.default_rng(0)):
+        checked(*(a.copy() if isinstance(a, np.ndarray) else a for a in arguments), **dict(sweep.named))
+
+
 def test_the_kernels_are_found() -> None:
     assert {s.name for s in SWEEPS} >= EXPECTED
 

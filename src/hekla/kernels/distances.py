@@ -150,7 +150,8 @@ V = TypeParam("V")  # f32 or a vector of it
 
 @kernel(inline=True)
 def divided(product: V, norms: V) -> V:
-    return select(norms > 0.0, product / norms, 0.0)
+    is_divisor = norms > 0.0
+    return select(is_divisor, product, 0.0) / select(is_divisor, norms, 1.0)
 
 
 @kernel(inline=True)

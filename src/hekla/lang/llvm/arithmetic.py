@@ -155,12 +155,46 @@ def _select(f: "FunctionText", op: Op) -> None:
     f.set(op, f.make(f"select {f.typed(mask)}, {f.typed(a)}, {f.typed(b)}"))
 
 
+def _from_bfloat(f: "FunctionText", op: Op) -> str:
+    """bf16 to f32: the upper half of its bits. LLVM's own needs a library where the processor lacks AVX512-BF16."""
+    assert op.result is not None
+    source, kind = op.operands[0], op.result.type
+    short, wide = (register_type(t.with_element(kind, e)) for e in (t.u16, t.u32))
+    bits = f.make(f"zext {short} {f.make(f'bitcast {f.typed(source)} to {short}')} to {wide}")
+    high = f.make(f"shl {wide} {bits}, {splat_literal(t.with_element(kind, t.u32), 16)}")
+    return f.make(f"bitcast {wide} {high} to {register_type(kind)}")
+
+
+def _to_bfloat(f: "FunctionText", op: Op) -> str:
+    """f32 to bf16, rounded to nearest, ties to even; NaN stays NaN."""
+    assert op.result is not None
+    source, kind = op.operands[0], op.result.type
+    whole = t.with_element(kind, t.u32)
+    short, wide = register_type(t.with_element(kind, t.u16)), register_type(whole)
+    bits = f.make(f"bitcast {f.typed(source)} to {wide}")
+    high = f.make(f"lshr {wide} {bits}, {splat_literal(whole, 16)}")
+    half = f.make(
+        f"add {wide} {f.make(f'and {wide} {high}, {splat_literal(whole, 1)}')}, {splat_literal(whole, 0x7FFF)}"
+    )
+    rounded = f.make(f"lshr {wide} {f.make(f'add {wide} {bits}, {half}')}, {splat_literal(whole, 16)}")
+    quiet = f.make(f"or {wide} {high}, {splat_literal(whole, 0x40)}")
+    is_nan = f.make(f"fcmp uno {f.typed(source)}, {splat_literal(source.type, 0)}")
+    chosen = f.make(f"select {_mask(kind)} {is_nan}, {wide} {quiet}, {wide} {rounded}")
+    return f.make(f"bitcast {short} {f.make(f'trunc {wide} {chosen} to {short}')} to {register_type(kind)}")
+
+
+BFLOAT: dict[str, Callable[["FunctionText", Op], str]] = {"fpext": _from_bfloat, "fptrunc": _to_bfloat}
+
+
 def _convert(instruction: str) -> Handler:
     def handler(f: "FunctionText", op: Op) -> None:
         assert op.result is not None
         source = op.operands[0]
         if register_type(source.type) == register_type(op.result.type):
             f.set(op, f.ref(source))
+            return
+        if instruction in BFLOAT and t.bf16 in (t.element_of(source.type), t.element_of(op.result.type)):
+            f.set(op, BFLOAT[instruction](f, op))
             return
         f.set(op, f.make(f"{instruction} {f.typed(source)} to {register_type(op.result.type)}"))
 

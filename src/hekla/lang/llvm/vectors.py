@@ -138,27 +138,38 @@ def _stream_store(f: "FunctionText", op: Op) -> None:
     f.lines.append(f"{after}:")
 
 
+def _moved_type(kind: t.Type) -> t.Type:
+    """Return what is moved under a mask: half floats as integers, which LLVM may otherwise convert there and back."""
+    return t.with_element(kind, t.u16) if t.element_of(kind) in (t.f16, t.bf16) else kind
+
+
 def _to_memory(f: "FunctionText", text: str, kind: t.Type) -> str:
+    moved = _moved_type(kind)
+    if moved != kind:
+        return f.make(f"bitcast {register_type(kind)} {text} to {register_type(moved)}")
     if t.element_of(kind) == t.bool_:
         return f.make(f"zext {register_type(kind)} {text} to {memory_type(kind)}")
     return text
 
 
 def _from_memory(f: "FunctionText", text: str, kind: t.Type) -> str:
+    moved = _moved_type(kind)
+    if moved != kind:
+        return f.make(f"bitcast {register_type(moved)} {text} to {register_type(kind)}")
     if t.element_of(kind) == t.bool_:
         return f.make(f"icmp ne {memory_type(kind)} {text}, zeroinitializer")
     return text
 
 
 def _memory_suffix(kind: t.Type) -> str:
-    return suffix(kind).replace("i1", "i8") if t.element_of(kind) == t.bool_ else suffix(kind)
+    return suffix(kind).replace("i1", "i8") if t.element_of(kind) == t.bool_ else suffix(_moved_type(kind))
 
 
 def _masked_load(f: "FunctionText", op: Op) -> None:
     assert op.result is not None
     view, *indices, mask = op.operands
     pointer = f.view_address(view, [f.ref(i) for i in indices])
-    kind = memory_type(op.result.type)
+    kind = memory_type(_moved_type(op.result.type))
     name = f"llvm.masked.load.{_memory_suffix(op.result.type)}.p0"
     f.text.declare(name, kind, f"ptr, <{_lanes(op.result.type)} x i1>, {kind}")
     args = f"ptr align {_element_align(view)} {pointer}, {f.typed(mask)}, {kind} zeroinitializer"
@@ -168,7 +179,7 @@ def _masked_load(f: "FunctionText", op: Op) -> None:
 def _masked_store(f: "FunctionText", op: Op) -> None:
     value, view, *indices, mask = op.operands
     pointer = f.view_address(view, [f.ref(i) for i in indices])
-    kind = memory_type(value.type)
+    kind = memory_type(_moved_type(value.type))
     name = f"llvm.masked.store.{_memory_suffix(value.type)}.p0"
     f.text.declare(name, "void", f"{kind}, ptr, <{_lanes(value.type)} x i1>")
     text = _to_memory(f, f.ref(value), value.type)
@@ -197,7 +208,7 @@ def _gather(f: "FunctionText", op: Op) -> None:
     assert op.result is not None
     view, where, mask = op.operands
     pointers, lanes = _pointers(f, view, where), _lanes(where.type)
-    kind = memory_type(op.result.type)
+    kind = memory_type(_moved_type(op.result.type))
     name = f"llvm.masked.gather.{_memory_suffix(op.result.type)}.v{lanes}p0"
     f.text.declare(name, kind, f"<{lanes} x ptr>, <{lanes} x i1>, {kind}")
     args = f"<{lanes} x ptr> align {_element_align(view)} {pointers}, {f.typed(mask)}, {kind} zeroinitializer"
@@ -207,7 +218,7 @@ def _gather(f: "FunctionText", op: Op) -> None:
 def _scatter(f: "FunctionText", op: Op) -> None:
     value, view, where, mask = op.operands
     pointers, lanes = _pointers(f, view, where), _lanes(where.type)
-    kind = memory_type(value.type)
+    kind = memory_type(_moved_type(value.type))
     name = f"llvm.masked.scatter.{_memory_suffix(value.type)}.v{lanes}p0"
     f.text.declare(name, "void", f"{kind}, <{lanes} x ptr>, <{lanes} x i1>")
     text = _to_memory(f, f.ref(value), value.type)

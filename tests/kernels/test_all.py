@@ -3,27 +3,19 @@
 A new kernel is one new file in hekla.kernels with SWEEPS in it, and no new test code.
 """
 
-import importlib
-import pkgutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-import hekla.kernels
+from hekla.kernels.catalogue import all_sweeps
 from hekla.lang.sweep import Sweep, SweepError, run_sweep
 
-
-def sweeps_of_all_files() -> list[Sweep]:
-    """Return what every file of hekla.kernels declares."""
-    found: list[Sweep] = []
-    for file in pkgutil.iter_modules(hekla.kernels.__path__):
-        module = importlib.import_module(f"hekla.kernels.{file.name}")
-        found += getattr(module, "SWEEPS", ())
-    return found
-
-
-SWEEPS = sweeps_of_all_files()
+SWEEPS = all_sweeps()
+EXPECTED = {
+    "saxpy", "dot", "cosine_f16", "dot_bf16", "squared_l2_i8_many", "softmax", "layer_norm", "gelu", "sgemm",
+    "int8_gemm", "smallest", "resize_normalise", "swap_32", "scan_frames", "dequantise_i4",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("sweep", SWEEPS, ids=lambda s: s.name)
@@ -31,8 +23,16 @@ def test_a_kernel_means_the_same_every_way_it_runs(sweep: Sweep) -> None:
     assert run_sweep(sweep) >= 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("sweep", SWEEPS, ids=lambda s: s.name)
+def test_a_checked_build_finds_nothing_wrong_with_a_kernel(sweep: Sweep) -> None:
+    checked = sweep.kernel.with_options(checked=True)
+    for arguments in sweep.cases(np.random.default_rng(0)):
+        checked(*(a.copy() if isinstance(a, np.ndarray) else a for a in arguments), **dict(sweep.named))
+
+
 def test_the_kernels_are_found() -> None:
-    assert {"saxpy", "dot", "cosine", "softmax", "layer_norm", "gelu", "sgemm", "int8_gemm"} <= {s.name for s in SWEEPS}
+    assert {s.name for s in SWEEPS} >= EXPECTED
 
 
 def test_a_wrong_reference_is_noticed() -> None:

@@ -4,8 +4,8 @@ Shapes:  a (m, k) u8, b (k, n) s8 packed to (ceil(n / 32), ceil(k / 4), 128) by 
          Requantised: scale (n,) f32, offset (n,) s32, zero s32 -> out (m, n) u8:
          out = clamp(round_even(f32(sum + offset) * scale) + zero, 0, 255).
 Layout:  packed[panel, k4, 4 * column + byte]: four values of k side by side, as the dot product takes them.
-Errors:  none; sums wrap at 2^31, which needs k over 65793.
-Tiles:   12 rows by 32 columns: 24 accumulators of 16 lanes; panels of 32 columns are shared out between threads.
+Errors:  none; sums wrap at 2^31, which needs k over 66000.
+Tiles:   12 rows by 32 columns: 24 accumulators of 16 lanes.
 Source:  AVX-512 VNNI `vpdpbusd`, Intel Architecture Instruction Set Extensions Programming Reference.
 """
 
@@ -35,7 +35,8 @@ from hekla.lang import (
 )
 from hekla.lang.sweep import Sweep
 
-ROWS, COLUMNS, LANES = 12, 32, 16
+COLUMNS, LANES = 32, 16
+HEIGHTS = (12, 4, 1)  # rows of a tile
 PARTS, PANEL = COLUMNS // LANES, 4 * COLUMNS
 
 
@@ -89,9 +90,9 @@ def four_bytes(a: View[u8, 2], i: index, k: index, left: index) -> Vec[u8, 64]:
 
 
 @kernel(inline=True)
-def products(a: View[u8, 2], b: View[i8, 2], acc: MutView[i32, 1], i: index, *, rows: Const):
+def products(a: View[u8, 2], b: View[i8, 2], sums: MutView[i32, 2], i: index, *, rows: Const):
     depth = a.shape[1]
-    sums = Array[Vec[i32, LANES], rows * PARTS](0)
+    acc = Array[Vec[i32, LANES], rows * PARTS](0)
     for four in range(depth // 4):
         weights = Array[Vec[i8, 64], PARTS](0)
         for p in unroll(range(PARTS)):
@@ -99,78 +100,66 @@ def products(a: View[u8, 2], b: View[i8, 2], acc: MutView[i32, 1], i: index, *, 
         for r in unroll(range(rows)):
             x = bitcast(Vec[u8, 64], Vec[i32, LANES](bitcast(i32, load(a, i + r, 4 * four, width=4))))
             for p in unroll(range(PARTS)):
-                sums[r * PARTS + p] = dot4(sums[r * PARTS + p], x, weights[p])
-    left = depth % 4
-    if left > 0:
-        for p in unroll(range(PARTS)):
-            last = load(b, depth // 4, p * 64, width=64)
-            for r in unroll(range(rows)):
-                rest = four_bytes(a, i + r, depth - left, left)
-                sums[r * PARTS + p] = dot4(sums[r * PARTS + p], rest, last)
+                acc[r * PARTS + p] = dot4(acc[r * PARTS + p], x, weights[p])
     for r in unroll(range(rows)):
         for p in unroll(range(PARTS)):
-            store(acc, r * COLUMNS + p * LANES, sums[r * PARTS + p])
+            store(sums, r, p * LANES, acc[r * PARTS + p])
 
 
 @kernel(inline=True)
-def tile(a: View[u8, 2], b: View[i8, 2], c: MutView[i32, 2], i: index, *, rows: Const):
-    sums = Array[i32, rows * COLUMNS](0)
-    products(a, b, sums.mut(), i, rows=rows)
-    view = sums.view()
-    n = c.shape[1]
-    for p in unroll(range(PARTS)):
-        if p * LANES < n:
-            for r in unroll(range(rows)):
-                total = load(view, r * COLUMNS + p * LANES, width=LANES)
-                store(c, i + r, p * LANES, total, count=n - p * LANES)
+def last_products(a: View[u8, 2], b: View[i8, 2], sums: MutView[i32, 2]):
+    depth = a.shape[1]
+    left = depth % 4
+    for r in range(a.shape[0]):
+        x = four_bytes(a, r, depth - left, left)
+        for p in unroll(range(PARTS)):
+            total = load(sums, r, p * LANES, width=LANES)
+            store(sums, r, p * LANES, dot4(total, x, load(b, depth // 4, p * 64, width=64)))
 
 
 @kernel(inline=True)
-def tile_requantised(
-    a: View[u8, 2],
-    b: View[i8, 2],
-    scale: View[f32, 1],
-    offset: View[i32, 1],
-    zero: i32,
-    out: MutView[u8, 2],
-    i: index,
-    *,
-    rows: Const,
-):
-    sums = Array[i32, rows * COLUMNS](0)
-    products(a, b, sums.mut(), i, rows=rows)
-    view = sums.view()
-    for p in unroll(range(PARTS)):
-        at = p * LANES
-        if at < out.shape[1]:
-            left = out.shape[1] - at
-            factor = load(scale, at, width=LANES, count=left)
-            shift = load(offset, at, width=LANES, count=left)
-            for r in unroll(range(rows)):
-                total = f32(load(view, r * COLUMNS + at, width=LANES) + shift) * factor
-                store(out, i + r, at, saturate(u8, i32(round_even(total)) + zero), count=left)
+def tile(a: View[u8, 2], b: View[i8, 2], sums: MutView[i32, 2], i: index) -> index:
+    rows = 0
+    for height in unroll(HEIGHTS):
+        if rows == 0 and a.shape[0] - i >= height:
+            products(a, b, sums, i, rows=height)
+            rows = height
+    if a.shape[1] % 4 > 0:
+        last_products(a[i : i + rows], b, sums)
+    return rows
 
 
 @kernel
 def panel_product(a: View[u8, 2], b: View[i8, 2], c: MutView[i32, 2]):
-    m = c.shape[0]
-    whole = m - m % ROWS
-    for i in range(0, whole, ROWS):
-        tile(a, b, c, i, rows=ROWS)
-    for i in range(whole, m):
-        tile(a, b, c, i, rows=1)
+    n = c.shape[1]
+    sums = Array[Array[i32, COLUMNS], HEIGHTS[0]](Array[i32, COLUMNS](0))
+    i = 0
+    while i < a.shape[0]:
+        rows = tile(a, b, sums.mut(), i)
+        totals = sums.view()
+        for at in range(0, n, LANES):
+            for r in range(rows):
+                store(c, i + r, at, load(totals, r, at, width=LANES), count=n - at)
+        i += rows
 
 
 @kernel
 def panel_requantised(
     a: View[u8, 2], b: View[i8, 2], scale: View[f32, 1], offset: View[i32, 1], zero: i32, out: MutView[u8, 2]
 ):
-    m = out.shape[0]
-    whole = m - m % ROWS
-    for i in range(0, whole, ROWS):
-        tile_requantised(a, b, scale, offset, zero, out, i, rows=ROWS)
-    for i in range(whole, m):
-        tile_requantised(a, b, scale, offset, zero, out, i, rows=1)
+    n = out.shape[1]
+    sums = Array[Array[i32, COLUMNS], HEIGHTS[0]](Array[i32, COLUMNS](0))
+    i = 0
+    while i < a.shape[0]:
+        rows = tile(a, b, sums.mut(), i)
+        totals = sums.view()
+        for at in range(0, n, LANES):
+            factor = load(scale, at, width=LANES, count=n - at)
+            shift = load(offset, at, width=LANES, count=n - at)
+            for r in range(rows):
+                total = f32(load(totals, r, at, width=LANES) + shift) * factor
+                store(out, i + r, at, saturate(u8, i32(round_even(total)) + zero), count=n - at)
+        i += rows
 
 
 @kernel

@@ -13,6 +13,7 @@ from hekla.lang import MutView, Vec, View, f32, fma, i32, iota, kernel, load, re
 from hekla.lang.sweep import Sweep
 
 LANES = 16
+WIDE = 4 * LANES  # four sums side by side hide the latency of an addition
 
 
 def reference_layer_norm(x, weight, bias, epsilon, y):
@@ -28,33 +29,35 @@ def reference_rms_norm(x, weight, epsilon, y):
     y[:] = v / np.sqrt((v**2).mean(axis=1, keepdims=True) + epsilon) * weight
 
 
-@kernel
+@kernel(inline=True)
 def layer_norm_row(x: View[f32, 1], weight: View[f32, 1], bias: View[f32, 1], epsilon: f32, y: MutView[f32, 1]):
     n = len(x)
-    whole = n - n % LANES
-    rest = n - whole
-    on = iota(i32, width=LANES) < i32(rest)
-    total = Vec[f32, LANES](0.0)
-    for i in range(0, whole, LANES):
-        total += load(x, i, width=LANES)
-    if rest > 0:
-        total += load(x, whole, width=LANES, mask=on)
-    mean = reduce_add(total) / f32(n)
-    squares = Vec[f32, LANES](0.0)
-    for i in range(0, whole, LANES):
-        d = load(x, i, width=LANES) - mean
+    whole = n - n % WIDE
+    total = Vec[f32, WIDE](0.0)
+    rest = Vec[f32, LANES](0.0)
+    for i in range(0, whole, WIDE):
+        total += load(x, i, width=WIDE)
+    for i in range(whole, n, LANES):
+        rest += load(x, i, width=LANES, count=n - i)
+    mean = (reduce_add(total) + reduce_add(rest)) / f32(n)
+    squares = Vec[f32, WIDE](0.0)
+    rest = Vec[f32, LANES](0.0)
+    for i in range(0, whole, WIDE):
+        d = load(x, i, width=WIDE) - mean
         squares = fma(d, d, squares)
-    if rest > 0:
-        last = select(on, load(x, whole, width=LANES, mask=on) - mean, 0.0)
-        squares = fma(last, last, squares)
-    scale = 1.0 / sqrt(reduce_add(squares) / f32(n) + epsilon)
-    for i in range(0, whole, LANES):
-        v = (load(x, i, width=LANES) - mean) * scale
-        store(y, i, fma(v, load(weight, i, width=LANES), load(bias, i, width=LANES)))
-    if rest > 0:
-        v = (load(x, whole, width=LANES, mask=on) - mean) * scale
-        v = fma(v, load(weight, whole, width=LANES, mask=on), load(bias, whole, width=LANES, mask=on))
-        store(y, whole, v, mask=on)
+    for i in range(whole, n, LANES):
+        on = iota(i32, width=LANES) < i32(min(LANES, n - i))
+        e = select(on, load(x, i, width=LANES, mask=on) - mean, 0.0)
+        rest = fma(e, e, rest)
+    scale = 1.0 / sqrt((reduce_add(squares) + reduce_add(rest)) / f32(n) + epsilon)
+    for i in range(0, whole, WIDE):
+        v = (load(x, i, width=WIDE) - mean) * scale
+        store(y, i, fma(v, load(weight, i, width=WIDE), load(bias, i, width=WIDE)))
+    for i in range(whole, n, LANES):
+        left = n - i
+        u = (load(x, i, width=LANES, count=left) - mean) * scale
+        u = fma(u, load(weight, i, width=LANES, count=left), load(bias, i, width=LANES, count=left))
+        store(y, i, u, count=left)
 
 
 @kernel
@@ -63,24 +66,25 @@ def layer_norm(x: View[f32, 2], weight: View[f32, 1], bias: View[f32, 1], epsilo
         layer_norm_row(x[r], weight, bias, epsilon, y[r])
 
 
-@kernel
+@kernel(inline=True)
 def rms_norm_row(x: View[f32, 1], weight: View[f32, 1], epsilon: f32, y: MutView[f32, 1]):
     n = len(x)
-    whole = n - n % LANES
-    rest = n - whole
-    squares = Vec[f32, LANES](0.0)
-    for i in range(0, whole, LANES):
-        v = load(x, i, width=LANES)
+    whole = n - n % WIDE
+    squares = Vec[f32, WIDE](0.0)
+    rest = Vec[f32, LANES](0.0)
+    for i in range(0, whole, WIDE):
+        v = load(x, i, width=WIDE)
         squares = fma(v, v, squares)
-    if rest > 0:
-        last = load(x, whole, width=LANES, count=rest)
-        squares = fma(last, last, squares)
-    scale = 1.0 / sqrt(reduce_add(squares) / f32(n) + epsilon)
-    for i in range(0, whole, LANES):
-        store(y, i, load(x, i, width=LANES) * scale * load(weight, i, width=LANES))
-    if rest > 0:
-        w = load(weight, whole, width=LANES, count=rest)
-        store(y, whole, load(x, whole, width=LANES, count=rest) * scale * w, count=rest)
+    for i in range(whole, n, LANES):
+        u = load(x, i, width=LANES, count=n - i)
+        rest = fma(u, u, rest)
+    scale = 1.0 / sqrt((reduce_add(squares) + reduce_add(rest)) / f32(n) + epsilon)
+    for i in range(0, whole, WIDE):
+        store(y, i, load(x, i, width=WIDE) * scale * load(weight, i, width=WIDE))
+    for i in range(whole, n, LANES):
+        left = n - i
+        u = load(x, i, width=LANES, count=left) * scale * load(weight, i, width=LANES, count=left)
+        store(y, i, u, count=left)
 
 
 @kernel
@@ -91,7 +95,7 @@ def rms_norm(x: View[f32, 2], weight: View[f32, 1], epsilon: f32, y: MutView[f32
 
 def layer_cases(rng):
     """Rows of awkward length, far from 0."""
-    sizes = [n for n in around(LANES) if n]
+    sizes = [n for n in around(LANES, WIDE) if n]
     return [
         (normal(rng, (2, n)) + 3, normal(rng, (n,)), normal(rng, (n,)), 1e-5, np.zeros((2, n), np.float32))
         for n in sizes
@@ -100,7 +104,7 @@ def layer_cases(rng):
 
 def rms_cases(rng):
     """Rows of awkward length."""
-    sizes = [n for n in around(LANES) if n]
+    sizes = [n for n in around(LANES, WIDE) if n]
     return [(normal(rng, (2, n)), normal(rng, (n,)), 1e-5, np.zeros((2, n), np.float32)) for n in sizes]
 
 

@@ -5,7 +5,6 @@ Layout:  the last dimension is dense everywhere; rows of a and c may be further 
 Errors:  sums in f32 in the order of k: relative 1e-6 * sqrt(k) of the largest partial sum, about.
 Tiles:   6 rows by 64 columns: 24 accumulators of 16 lanes, which a machine with 32 vector registers holds
          (28 spill); k in blocks of 512, so that a block of b (128 KB) stays in the L2 cache.
-Threads: panels of 64 columns are shared out between threads.
 Source:  Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 """
 
@@ -31,7 +30,8 @@ from hekla.lang import (
 )
 from hekla.lang.sweep import Sweep
 
-ROWS, COLUMNS, DEPTH, LANES = 6, 64, 512, 16
+COLUMNS, DEPTH, LANES = 64, 512, 16
+HEIGHTS = (6, 4, 2, 1)  # rows of a tile: what 6 rows leave over takes two tiles at most
 PARTS = COLUMNS // LANES
 
 
@@ -71,17 +71,8 @@ def pack_b(b: View[f32, 2], packed: MutView[f32, 3]):
 
 
 @kernel(inline=True)
-def tile(
-    a: View[f32, 2],
-    b: View[f32, 2],
-    bias: View[f32, 1],
-    c: MutView[f32, 2],
-    i: index,
-    begin: index,
-    end: index,
-    *,
-    rows: Const,
-    epilogue: Function,
+def products(
+    a: View[f32, 2], b: View[f32, 2], sums: MutView[f32, 2], i: index, begin: index, end: index, *, rows: Const
 ):
     acc = Array[Vec[f32, LANES], rows * PARTS](0.0)
     for k in range(begin, end):
@@ -92,35 +83,52 @@ def tile(
             x = a[i + r, k]
             for p in unroll(range(PARTS)):
                 acc[r * PARTS + p] = fma(row[p], x, acc[r * PARTS + p])
+    for r in unroll(range(rows)):
+        for p in unroll(range(PARTS)):
+            store(sums, r, p * LANES, acc[r * PARTS + p])
+
+
+@kernel(inline=True)
+def finish(
+    sums: View[f32, 2],
+    bias: View[f32, 1],
+    c: MutView[f32, 2],
+    is_first: bool,
+    is_last: bool,
+    *,
+    epilogue: Function,
+):
     n = c.shape[1]
-    last = end == b.shape[0]
-    for p in unroll(range(PARTS)):
-        if p * LANES < n:
-            left = n - p * LANES
-            beside = load(bias, p * LANES, width=LANES, count=left)
-            for r in unroll(range(rows)):
-                total = acc[r * PARTS + p]
-                if begin > 0:
-                    total += load(c, i + r, p * LANES, width=LANES, count=left)
-                if last:
-                    total = epilogue(total + beside)
-                store(c, i + r, p * LANES, total, count=left)
+    for at in range(0, n, LANES):
+        left = n - at
+        beside = load(bias, at, width=LANES, count=left)
+        for r in range(c.shape[0]):
+            total = load(sums, r, at, width=LANES)
+            if not is_first:
+                total += load(c, r, at, width=LANES, count=left)
+            if is_last:
+                total = epilogue(total + beside)
+            store(c, r, at, total, count=left)
 
 
 @kernel
 def panel_product(a: View[f32, 2], b: View[f32, 2], bias: View[f32, 1], c: MutView[f32, 2], *, epilogue: Function):
     m = c.shape[0]
     depth = b.shape[0]
-    whole = m - m % ROWS
-    blocks = max(1, (depth + DEPTH - 1) // DEPTH)
-    for block in range(blocks):
-        begin = block * DEPTH
+    sums = Array[Array[f32, COLUMNS], HEIGHTS[0]](Array[f32, COLUMNS](0.0))
+    begin = 0
+    while begin < depth or begin == 0:
         end = min(depth, begin + DEPTH)
-        for i in range(0, whole, ROWS):
-            tile(a, b, bias, c, i, begin, end, rows=ROWS, epilogue=epilogue)
-        for rows in unroll(range(1, ROWS)):
-            if m - whole == rows:
-                tile(a, b, bias, c, whole, begin, end, rows=rows, epilogue=epilogue)
+        i = 0
+        while i < m:
+            rows = 0
+            for height in unroll(HEIGHTS):
+                if rows == 0 and m - i >= height:
+                    products(a, b, sums.mut(), i, begin, end, rows=height)
+                    rows = height
+            finish(sums.view(), bias, c[i : i + rows], begin == 0, end == depth, epilogue=epilogue)
+            i += rows
+        begin += DEPTH
 
 
 @kernel(inline=True)

@@ -22,8 +22,8 @@ ROUND = 12582912.0  # 1.5 * 2^23: adding it leaves the nearest integer in the lo
 
 
 @kernel(inline=True)
-def exp(x: V) -> V:
-    """Return e to the x."""
+def exp_within(x: V) -> V:
+    """Return e to the x for x from -87.3 to 88.7; outside of it the result means nothing. NaN gives NaN."""
     shifted = fma(x, LOG2_E, ROUND)
     n = shifted - ROUND
     r = fma(n, -LN2_LOW, fma(n, -LN2_HIGH, x))
@@ -33,8 +33,13 @@ def exp(x: V) -> V:
     p = fma(p, r, 1.6666665459e-1)
     p = fma(p, r, 5.0000001201e-1)
     p = fma(p, r * r, r) + 1.0
-    scaled = bitcast(f32, bitcast(i32, p) + (bitcast(i32, shifted) << 23))
-    return select(x > 88.72283, INFINITY, select(x < -87.33654, 0.0, scaled))
+    return bitcast(f32, bitcast(i32, p) + (bitcast(i32, shifted) << 23))
+
+
+@kernel(inline=True)
+def exp(x: V) -> V:
+    """Return e to the x."""
+    return select(x > 88.72283, INFINITY, select(x < -87.33654, 0.0, exp_within(x)))
 
 
 @kernel(inline=True)

@@ -165,12 +165,46 @@ def _select(f: "FunctionText", op: Op) -> None:
     f.set(op, f.make(f"select {f.typed(mask)}, {f.typed(a)}, {f.typed(b)}"))
 
 
+def _from_bfloat(f: "FunctionText", op: Op) -> str:
+    """bf16 to f32: the upper half of its bits. LLVM's own needs a library where the processor lacks AVX512-BF16."""
+    assert op.result is not None
+    source, kind = op.operands[0], op.result.type
+    short, wide = (register_type(t.with_element(kind, e)) for e in (t.u16, t.u32))
+    bits = f.make(f"zext {short} {f.make(f'bitcast {f.typed(source)} to {short}')} to {wide}")
+    high = f.make(f"shl {wide} {bits}, {splat_literal(t.with_element(kind, t.u32), 16)}")
+    return f.make(f"bitcast {wide} {high} to {register_type(kind)}")
+
+
+def _to_bfloat(f: "FunctionText", op: Op) -> str:
+    """f32 to bf16, rounded to nearest, ties to even; NaN stays NaN."""
+    assert op.result is not None
+    source, kind = op.operands[0], op.result.type
+    whole = t.with_element(kind, t.u32)
+    short, wide = register_type(t.with_element(kind, t.u16)), register_type(whole)
+    bits = f.make(f"bitcast {f.typed(source)} to {wide}")
+    high = f.make(f"lshr {wide} {bits}, {splat_literal(whole, 16)}")
+    half = f.make(
+        f"add {wide} {f.make(f'and {wide} {high}, {splat_literal(whole, 1)}')}, {splat_literal(whole, 0x7FFF)}"
+    )
+    rounded = f.make(f"lshr {wide} {f.make(f'add {wide} {bits}, {half}')}, {splat_literal(whole, 16)}")
+    quiet = f.make(f"or {wide} {high}, {splat_literal(whole, 0x40)}")
+    is_nan = f.make(f"fcmp uno {f.typed(source)}, {splat_literal(source.type, 0)}")
+    chosen = f.make(f"select {_mask(kind)} {is_nan}, {wide} {quiet}, {wide} {rounded}")
+    return f.make(f"bitcast {short} {f.make(f'trunc {wide} {chosen} to {short}')} to {register_type(kind)}")
+
+
+BFLOAT: dict[str, Callable[["FunctionText", Op], str]] = {"fpext": _from_bfloat, "fptrunc": _to_bfloat}
+
+
 def _convert(instruction: str) -> Handler:
     def handler(f: "FunctionText", op: Op) -> None:
         assert op.result is not None
         source = op.operands[0]
         if register_type(source.type) == register_type(op.result.type):
             f.set(op, f.ref(source))
+            return
+        if instruction in BFLOAT and t.bf16 in (t.element_of(source.type), t.element_of(op.result.type)):
+            f.set(op, BFLOAT[instruction](f, op))
             return
         f.set(op, f.make(f"{instruction} {f.typed(source)} to {register_type(op.result.type)}"))
 
@@ -181,10 +215,43 @@ def _saturating(name: str) -> Handler:
     def handler(f: "FunctionText", op: Op) -> None:
         assert op.result is not None
         source, kind = op.operands[0], op.result.type
+        if isinstance(kind, t.VecType):
+            f.set(op, _saturating_lanes(f, op, name))
+            return
         full = f"llvm.{name}.sat.{suffix(kind)}.{suffix(source.type)}"
         f.set(op, f.intrinsic(full, register_type(kind), [f.typed(source)]))
 
     return handler
+
+
+def _saturating_lanes(f: "FunctionText", op: Op, name: str) -> str:
+    """The vector form of a saturating conversion. LLVM's own takes the vector apart, at 20 times the cost."""
+    assert op.result is not None
+    have, wanted = op.operands[0].type, op.result.type
+    element, target = t.element_of(have), t.element_of(wanted)
+    assert element is not None
+    assert target is not None
+    low, high = target.limits
+    digits = 24 if element.bits == 32 else 53
+    highest = high >> max(0, high.bit_length() - digits) << max(0, high.bit_length() - digits)  # a float holds it
+    mask, kind, text = _mask(have), register_type(have), f.typed(op.operands[0])
+    floor, ceiling = splat_literal(have, low), splat_literal(have, highest)
+    under = f.make(f"fcmp olt {text}, {floor}")
+    raised = f.make(f"select {mask} {under}, {kind} {floor}, {text}")
+    over = f.make(f"fcmp ogt {kind} {raised}, {ceiling}")
+    clamped = f.make(f"select {mask} {over}, {kind} {ceiling}, {kind} {raised}")
+    number = f.make(f"fcmp ord {text}, {splat_literal(have, 0)}")
+    clamped = f.make(f"select {mask} {number}, {kind} {clamped}, {kind} {splat_literal(have, 0)}")
+    if target.bits < 32:  # machines convert to 32 bits
+        wide = register_type(t.with_element(wanted, t.i32))
+        middle = f.make(f"fptosi {kind} {clamped} to {wide}")
+        return f.make(f"trunc {wide} {middle} to {register_type(wanted)}")
+    result = f.make(f"{name} {kind} {clamped} to {register_type(wanted)}")
+    if highest == high:
+        return result
+    return f.make(
+        f"select {mask} {over}, {register_type(wanted)} {splat_literal(wanted, high)}, {register_type(wanted)} {result}"
+    )
 
 
 ARITHMETIC: dict[str, Handler] = {

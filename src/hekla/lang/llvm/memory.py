@@ -24,6 +24,8 @@ def _alloca(f: "FunctionText", op: Op) -> None:
     kind = op.result.type.element
     size, align = slot_size(kind)
     plain = isinstance(kind, t.ScalarType | t.VecType)
+    if size >= ALIGNMENT:
+        align = ALIGNMENT  # an array that is read as vectors: none lies across two cache lines
     f.set(op, f.make(f"alloca {memory_type(kind) if plain else f'[{size} x i8]'}, align {align}"))
 
 

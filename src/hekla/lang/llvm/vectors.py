@@ -107,34 +107,69 @@ def _store(f: "FunctionText", op: Op) -> None:
     f.store(f.ref(value), value.type, f.view_address(view, [f.ref(i) for i in indices]), _element_align(view))
 
 
+STREAM_BYTES = 16  # arrays of every library begin at multiples of this; machines stream no smaller piece
+
+
 def _stream_store(f: "FunctionText", op: Op) -> None:
+    """Stores past the caches, in pieces of 16 bytes, where the place is a multiple of 16; ordinary stores elsewhere."""
     value, view, *indices = op.operands
     pointer = f.view_address(view, [f.ref(i) for i in indices])
+    assert isinstance(value.type, t.VecType)
+    element = t.size_and_align(value.type.element)[0]
+    lanes, piece = value.type.lanes, STREAM_BYTES // element
     f.text.stream = True
-    f.line(f"store {f.typed(value)}, ptr {pointer}, align {_element_align(view)}, !nontemporal !0")
+    if lanes < piece or value.type.element == t.bool_:
+        f.store(f.ref(value), value.type, pointer, _element_align(view))
+        return
+    low = f.make(f"and i64 {f.make(f'ptrtoint ptr {pointer} to i64')}, {STREAM_BYTES - 1}")
+    stream, plain, after = f.label(), f.label(), f.label()
+    f.line(f"br i1 {f.make(f'icmp eq i64 {low}, 0')}, label %{stream}, label %{plain}")
+    f.lines.append(f"{stream}:")
+    whole = f.typed(value)
+    for start in range(0, lanes, piece):
+        part = shuffle(f, whole, f"{register_type(value.type)} poison", tuple(range(start, start + piece)))
+        kind = register_type(t.VecType(value.type.element, piece))
+        place = f.byte_offset(pointer, start * element)
+        f.line(f"store {kind} {part}, ptr {place}, align {STREAM_BYTES}, !nontemporal !0")
+    f.line(f"br label %{after}")
+    f.lines.append(f"{plain}:")
+    f.line(f"store {whole}, ptr {pointer}, align {_element_align(view)}")
+    f.line(f"br label %{after}")
+    f.lines.append(f"{after}:")
+
+
+def _moved_type(kind: t.Type) -> t.Type:
+    """Return what is moved under a mask: half floats as integers, which LLVM may otherwise convert there and back."""
+    return t.with_element(kind, t.u16) if t.element_of(kind) in (t.f16, t.bf16) else kind
 
 
 def _to_memory(f: "FunctionText", text: str, kind: t.Type) -> str:
+    moved = _moved_type(kind)
+    if moved != kind:
+        return f.make(f"bitcast {register_type(kind)} {text} to {register_type(moved)}")
     if t.element_of(kind) == t.bool_:
         return f.make(f"zext {register_type(kind)} {text} to {memory_type(kind)}")
     return text
 
 
 def _from_memory(f: "FunctionText", text: str, kind: t.Type) -> str:
+    moved = _moved_type(kind)
+    if moved != kind:
+        return f.make(f"bitcast {register_type(moved)} {text} to {register_type(kind)}")
     if t.element_of(kind) == t.bool_:
         return f.make(f"icmp ne {memory_type(kind)} {text}, zeroinitializer")
     return text
 
 
 def _memory_suffix(kind: t.Type) -> str:
-    return suffix(kind).replace("i1", "i8") if t.element_of(kind) == t.bool_ else suffix(kind)
+    return suffix(kind).replace("i1", "i8") if t.element_of(kind) == t.bool_ else suffix(_moved_type(kind))
 
 
 def _masked_load(f: "FunctionText", op: Op) -> None:
     assert op.result is not None
     view, *indices, mask = op.operands
     pointer = f.view_address(view, [f.ref(i) for i in indices])
-    kind = memory_type(op.result.type)
+    kind = memory_type(_moved_type(op.result.type))
     name = f"llvm.masked.load.{_memory_suffix(op.result.type)}.p0"
     f.text.declare(name, kind, f"ptr, <{_lanes(op.result.type)} x i1>, {kind}")
     args = f"ptr align {_element_align(view)} {pointer}, {f.typed(mask)}, {kind} zeroinitializer"
@@ -144,7 +179,7 @@ def _masked_load(f: "FunctionText", op: Op) -> None:
 def _masked_store(f: "FunctionText", op: Op) -> None:
     value, view, *indices, mask = op.operands
     pointer = f.view_address(view, [f.ref(i) for i in indices])
-    kind = memory_type(value.type)
+    kind = memory_type(_moved_type(value.type))
     name = f"llvm.masked.store.{_memory_suffix(value.type)}.p0"
     f.text.declare(name, "void", f"{kind}, ptr, <{_lanes(value.type)} x i1>")
     text = _to_memory(f, f.ref(value), value.type)
@@ -173,7 +208,7 @@ def _gather(f: "FunctionText", op: Op) -> None:
     assert op.result is not None
     view, where, mask = op.operands
     pointers, lanes = _pointers(f, view, where), _lanes(where.type)
-    kind = memory_type(op.result.type)
+    kind = memory_type(_moved_type(op.result.type))
     name = f"llvm.masked.gather.{_memory_suffix(op.result.type)}.v{lanes}p0"
     f.text.declare(name, kind, f"<{lanes} x ptr>, <{lanes} x i1>, {kind}")
     args = f"<{lanes} x ptr> align {_element_align(view)} {pointers}, {f.typed(mask)}, {kind} zeroinitializer"
@@ -183,7 +218,7 @@ def _gather(f: "FunctionText", op: Op) -> None:
 def _scatter(f: "FunctionText", op: Op) -> None:
     value, view, where, mask = op.operands
     pointers, lanes = _pointers(f, view, where), _lanes(where.type)
-    kind = memory_type(value.type)
+    kind = memory_type(_moved_type(value.type))
     name = f"llvm.masked.scatter.{_memory_suffix(value.type)}.v{lanes}p0"
     f.text.declare(name, "void", f"{kind}, <{lanes} x ptr>, <{lanes} x i1>")
     text = _to_memory(f, f.ref(value), value.type)

@@ -1,0 +1,1 @@
+"""Benchmarks of the language and its kernels: `python -m benchmarks.lang [--markdown] [--only products,distances]`."""

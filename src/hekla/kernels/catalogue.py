@@ -1,0 +1,16 @@
+"""Every kernel there is, found by what the files of this package declare, for tests, benchmarks and warming up."""
+
+import importlib
+import pkgutil
+
+import hekla.kernels
+from hekla.lang.sweep import Sweep
+
+
+def all_sweeps() -> list[Sweep]:
+    """Return the SWEEPS of each file, in the order of the files' names."""
+    found: list[Sweep] = []
+    for file in pkgutil.iter_modules(hekla.kernels.__path__):
+        module = importlib.import_module(f"hekla.kernels.{file.name}")
+        found += getattr(module, "SWEEPS", ())
+    return found

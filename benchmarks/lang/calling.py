@@ -5,9 +5,9 @@
 from collections.abc import Iterator
 
 import numpy as np
+
 from benchmarks.lang.limits import Limits
 from benchmarks.lang.table import Row, measure
-
 from hekla.lang import MutView, View, f32, kernel
 
 

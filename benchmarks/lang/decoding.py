@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from benchmarks.lang.limits import Limits
 from benchmarks.lang.peers import peer
 from benchmarks.lang.table import Row, measure
 from benchmarks.lang.timing import Call
-
 from hekla.kernels import int4, tensor_decode, top_k
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]  # Any: of any shape

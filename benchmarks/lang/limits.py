@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from benchmarks.lang.timing import time_in_turns
 
+from benchmarks.lang.timing import time_in_turns
 from hekla.lang import (
     Array,
     MutView,

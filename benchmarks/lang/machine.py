@@ -5,9 +5,9 @@ import platform
 from pathlib import Path
 
 import llvmlite
+
 from benchmarks.lang.limits import Limits
 from benchmarks.lang.peers import versions
-
 from hekla.lang.llvm.target import host_target
 
 

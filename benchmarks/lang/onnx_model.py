@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from benchmarks.lang.peers import peer
 from benchmarks.lang.timing import Call
 

@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from benchmarks.lang.limits import Limits
 from benchmarks.lang.peers import peer
 from benchmarks.lang.table import Row, measure
 from benchmarks.lang.timing import Call
-
 from hekla.kernels.resize import resize_normalise
 
 SHAPES = (((480, 640), (640, 640)), ((1080, 1920), (736, 1280)), ((64, 300), (48, 320)), ((2000, 3000), (640, 960)))

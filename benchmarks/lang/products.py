@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from benchmarks.lang.limits import Limits
 from benchmarks.lang.onnx_model import operator
 from benchmarks.lang.table import Row, measure
 from benchmarks.lang.timing import Call
-
 from hekla.kernels import int8_gemm, sgemm
 
 SQUARES = (256, 512, 768, 1024)

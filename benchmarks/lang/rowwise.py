@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from benchmarks.lang.limits import Limits
 from benchmarks.lang.peers import peer
 from benchmarks.lang.table import Row, measure
 from benchmarks.lang.timing import Call
-
 from hekla.kernels import activations, norms, softmax
 
 Matrix = np.ndarray[Any, np.dtype[np.float32]]  # Any: of any shape

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+
 from benchmarks.lang.limits import Limits
 from benchmarks.lang.peers import peer
 from benchmarks.lang.table import Row, measure
-
 from hekla.kernels import distances, distances_i8
 from hekla.lang import MutView, View, f32, kernel, sqrt
 

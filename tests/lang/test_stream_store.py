@@ -16,7 +16,7 @@ def streamed(x: View[T, 1], y: MutView[T, 1], first: index):  # type: ignore[no-
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64, np.bool_])
 @pytest.mark.parametrize("offset", [0, 1, 3, 8, 13])
-def test_a_streamed_vector_lands_where_it_should(dtype: type, offset: int) -> None:
+def test_a_streamed_vector_lands_where_it_should(dtype: type[np.generic], offset: int) -> None:
     x = np.arange(LANES + 5).astype(dtype)
     results = []
     for kernel_ in (streamed, streamed.with_options(optimise=False)):

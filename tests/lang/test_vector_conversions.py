@@ -31,7 +31,7 @@ S, D = TypeParam("S"), TypeParam("D")
 
 @kernel
 def convert(x: View[S, 1], y: MutView[D, 1], first: index):  # type: ignore[no-untyped-def,valid-type]  # the language's own types
-    store(y, first, D(load(x, first, width=LANES)))
+    store(y, first, D(load(x, first, width=LANES)))  # type: ignore[operator]  # the language's own types
 
 
 def awkward(source: t.ScalarType, wanted: t.ScalarType) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

@@ -35,7 +35,12 @@ IDS = [" ".join(path) for path, _ in ALL]
 
 def test_the_commands_are_these() -> None:
     assert sorted(IDS) == [
+        "build",
         "doctor",
+        "explain asm",
+        "explain layout",
+        "explain proof",
+        "explain vectorize",
         "infer",
         "models describe",
         "models list",

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hekla.base.errors import ConfigError, nearest_name
+from hekla.cli.screen import AsJson, write_json
 
 KINDS = ("object", "shared", "executable", "flat", "image")
 
@@ -15,8 +16,12 @@ def build(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the product.")],
     target: Annotated[str, typer.Option("--target", help="The machine to make it for.")] = "native",
     kind: Annotated[str, typer.Option("--kind", help=f"One of {', '.join(KINDS)}.")] = "executable",
+    as_json: AsJson = False,
 ) -> None:
-    """Build a kernel. NAME may be left out where the file has one kernel, or one named `main`."""
+    """Build a kernel. NAME may be left out where the file has one kernel, or one named `main`.
+
+    Example: `hekla build kernels.py:dot --target aarch64 --kind object -o dot.o`
+    """
     from hekla.lang.products import build_product
 
     if kind not in KINDS:
@@ -24,6 +29,10 @@ def build(
     kernel = _kernel(what)
     # mypy cannot see that KINDS are the values of the literal type
     made = build_product(kernel, target=target, kind=kind, output=output)  # type: ignore[arg-type]
+    if as_json:
+        sizes = {"bytes": len(made.content), "flash_bytes": made.flash_bytes, "ram_bytes": made.ram_bytes}
+        write_json({"output": str(output), **sizes})
+        return
     typer.echo(f"{output}: {len(made.content)} bytes; {made.flash_bytes} stored, {made.ram_bytes} written to")
 
 

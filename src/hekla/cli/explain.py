@@ -1,11 +1,14 @@
 """`hekla explain`: what became of a kernel or a record."""
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hekla.base.errors import ConfigError
+from hekla.cli.screen import AsJson, write_json
 
 explain_app = typer.Typer(name="explain", help="Show what became of a kernel or a @struct.", no_args_is_help=True)
 
@@ -20,37 +23,56 @@ TargetName = Annotated[str, typer.Option("--target", help="The machine to make c
 
 
 @explain_app.command("layout")
-def layout(what: What) -> None:
-    """Show the fields of a @struct in memory: offsets, padding, cache lines, before and after reordering."""
+def layout(what: What, as_json: AsJson = False) -> None:
+    """Show the fields of a @struct in memory: offsets, padding, cache lines, before and after reordering.
+
+    Example: `hekla explain layout points.py:Point`
+    """
     from hekla.lang.explain.layout import explain_layout
     from hekla.lang.files import struct_in
 
-    typer.echo(explain_layout(struct_in(*split_place(what))).text())
+    _show(explain_layout(struct_in(*split_place(what))), as_json)
 
 
 @explain_app.command("asm")
-def asm(what: What, named: With, target: TargetName = "native") -> None:
-    """Show a kernel's machine code under the lines of source it comes from."""
+def asm(what: What, named: With, target: TargetName = "native", as_json: AsJson = False) -> None:
+    """Show a kernel's machine code under the lines of source it comes from.
+
+    Example: `hekla explain asm kernels.py:dot --target aarch64`
+    """
     from hekla.lang.explain.assembly import explain_assembly
 
-    typer.echo(explain_assembly(_compiled(what, named, target)).text())
+    _show(explain_assembly(_compiled(what, named, target)), as_json)
 
 
 @explain_app.command("vectorize")
-def vectorize(what: What, named: With, target: TargetName = "native") -> None:
-    """Show which loops became vector code, how wide, and why the others did not."""
+def vectorize(what: What, named: With, target: TargetName = "native", as_json: AsJson = False) -> None:
+    """Show which loops became vector code, how wide, and why the others did not.
+
+    Example: `hekla explain vectorize kernels.py:dot`
+    """
     from hekla.lang.explain.vectors import explain_vectors
 
-    typer.echo(explain_vectors(_compiled(what, named, target)).text())
+    _show(explain_vectors(_compiled(what, named, target)), as_json)
 
 
 @explain_app.command("proof")
-def proof(what: What, named: With) -> None:
-    """Show what was proved of a kernel's parallel loops."""
+def proof(what: What, named: With, as_json: AsJson = False) -> None:
+    """Show what was proved of a kernel's parallel loops.
+
+    Example: `hekla explain proof kernels.py:scale`
+    """
     from hekla.lang.explain.proof import explain_proof
     from hekla.lang.files import kernel_in
 
-    typer.echo(explain_proof(kernel_in(*split_place(what)), **named_values(named)).text())
+    _show(explain_proof(kernel_in(*split_place(what)), **named_values(named)), as_json)
+
+
+def _show(report: Any, as_json: bool) -> None:  # Any: one of the reports, dataclasses with `text`
+    if as_json:
+        write_json(json.loads(json.dumps(dataclasses.asdict(report), default=str)))
+    else:
+        typer.echo(report.text())
 
 
 def split_place(what: str) -> tuple[Path, str]:

@@ -118,6 +118,13 @@ class Batcher:
             self._latency.observe(rows, seconds)
         return ran
 
+    def is_too_slow(self, rows: int) -> bool:
+        """True if a batch of so many rows is known not to fit the event loop, however idle the engines are."""
+        if self._queue.run_timeout_ms or any(instance.engine.may_block for instance in self._instances):
+            return True
+        expected_s = self._latency.call_s(rows)
+        return expected_s is not None and expected_s >= _INLINE_S
+
     async def drain(self) -> None:
         """Wait until everything queued is answered and no engine runs."""
         await self._idle.wait()

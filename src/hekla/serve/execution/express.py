@@ -65,7 +65,8 @@ class Express:
             self._statistics.bytes_copied["join"] += copied_bytes
         ran = self._batcher.run_at_once(inputs, rows)
         if ran is None:
-            self._shut_for = _SHUT_FOR
+            if self._batcher.is_too_slow(rows):
+                self._shut_for = _SHUT_FOR
             return None
         if isinstance(ran.result, HeklaError):
             return None

@@ -27,6 +27,7 @@ from hekla.lang.llvm.codegen import Flags, object_code
 from hekla.lang.llvm.entry import EntryText, can_be_called
 from hekla.lang.llvm.loaded import Loaded
 from hekla.lang.llvm.pool import ThreadPool, standard_pool
+from hekla.lang.llvm.system import over_c_library
 from hekla.lang.llvm.target import Target, host_target
 from hekla.lang.llvm.text import Text, emit_module
 from hekla.lang.lower import lower_program
@@ -77,6 +78,7 @@ class Compiled:
                 cure="call it from another kernel",
             )
         text = emit_module(self.module, self.target)
+        over_c_library(text)
         EntryText(self.function, text).run()
         return text
 

@@ -217,6 +217,7 @@ def _in_order(views: Live) -> list[hir.Variable]:
 # operations that write through a view, and which operand the view is
 _WRITES = {
     **dict.fromkeys(("vector.store", "vector.maskedstore", "vector.stream_store", "vector.scatter"), 1),
+    "system.read": 1,
     **{f"memref.atomic_{how}": 0 for how in ("store", "add", "min", "max", "exchange", "compare_exchange")},
 }
 

@@ -66,6 +66,12 @@ class Expressions:
         """Return an expression of exactly the type wanted."""
         return materialise(self.value(node), wanted, what=what)
 
+    def converted(self, value: hir.Expr, wanted: t.ScalarType) -> hir.Expr:
+        """Return a number as another type of number."""
+        found = operators.convert(value, wanted, value.span)
+        assert isinstance(found, hir.Expr)
+        return found
+
     def annotation(self, node: ast.expr) -> t.Type:
         """Return the type an annotation names."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

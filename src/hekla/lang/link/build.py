@@ -113,7 +113,8 @@ def _link(text: str, target: Target, kind: str, names: Sequence[str], making: Ma
     movable = Making(making.level, movable=kind in ("shared", "flat"), vectorise=making.vectorise)
     objects = [read_object(assemble(text, target, movable, names), "the program")]
     small = target.memory is not None or kind == "flat"
-    support = support_text(target, SMALL_ARENA_BYTES if small else ARENA_BYTES)
+    is_program = kind in ("executable", "image")
+    support = support_text(target, SMALL_ARENA_BYTES if small else ARENA_BYTES, is_program=is_program)
     objects.append(read_object(assemble(support, target, Making(1, movable.movable, False)), "support"))
     soft = soft_text(target)
     objects.append(read_object(assemble(soft, target, Making(1, movable.movable, False)), "operations in software"))

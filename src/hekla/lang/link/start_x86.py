@@ -29,6 +29,17 @@ _BITS = {
 }  # fmt: skip
 
 
+_SYSCALL = bytes.fromhex(
+    "4889f8 4889f7 4889d6 4889ca"  # mov rax, rdi; mov rdi, rsi; mov rsi, rdx; mov rdx, rcx
+    "4d89c2 4d89c8 4c8b4c2408 0f05 c3"  # mov r10, r8; mov r8, r9; mov r9, [rsp + 8]; syscall; ret
+)
+_THREAD = bytes.fromhex(
+    "4989c9 b838000000 0f05 85c0 7401 c3"  # mov r9, rcx; mov eax, 56; syscall; test eax, eax; jz child; ret
+    "31ed 4c89cf ffd2"  # child: xor ebp, ebp; mov rdi, r9; call rdx
+    "b83c000000 31ff 0f05 0f0b"  # mov eax, 60; xor edi, edi; syscall; ud2
+)
+
+
 def _start(entry: str, target: Target) -> Function:
     code = bytearray(bytes.fromhex("31ed 4889e7 4883e4f0 4989fc"))
     # xor ebp, ebp; mov rdi, rsp; and rsp, -16; mov r12, rdi
@@ -76,6 +87,8 @@ def start_x86(entry: str, target: Target) -> ObjectFile:
     functions = (
         _start(entry, target),
         Function("hekla_write", bytes.fromhex("b801000000 0f05 c3")),  # mov eax, 1; syscall; ret
+        Function("hekla_syscall", _SYSCALL),
+        Function("hekla_thread", _THREAD),
         Function("hekla_exit", bytes.fromhex("b8e7000000 0f05 0f0b")),  # mov eax, 231; syscall; ud2
     )
     made = code_object(X86_64, functions, 16)

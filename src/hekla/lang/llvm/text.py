@@ -11,6 +11,7 @@ from hekla.lang.llvm.control import CONTROL, POOL
 from hekla.lang.llvm.lines import Lines
 from hekla.lang.llvm.memory import MEMORY
 from hekla.lang.llvm.names import commas, memory_type, register_type, slot_size
+from hekla.lang.llvm.system import SYSTEM
 from hekla.lang.llvm.target import Target
 from hekla.lang.llvm.vectors import VECTORS
 from hekla.lang.llvm.views import Parts, flat_params, view_param
@@ -34,11 +35,20 @@ class Text:
     vector_bits: int = 512
     demanded: frozenset[str] = frozenset()  # kernels whose loops are numbered, because @vectorize watches them
     loops: list[tuple[Function, Loop]] = field(default_factory=list)  # the numbered loops
+    constants: list[str] = field(default_factory=list)  # texts, by number
 
     def declare(self, name: str, result: str, params: str) -> str:
         """Declare an external function or intrinsic once and return its name."""
         self.declared[name] = f"declare {result} @{name}({params})"
         return name
+
+    def constant(self, content: bytes) -> str:
+        """Return the name of constant bytes."""
+        escaped = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in content)
+        line = f'private unnamed_addr constant [{len(content)} x i8] c"{escaped}"'
+        if line not in self.constants:
+            self.constants.append(line)
+        return f"@text.{self.constants.index(line)}"
 
     def finish(self) -> str:
         """Return the whole module."""
@@ -52,7 +62,8 @@ class Text:
             own, tag = f"!{LOOPS + 2 * number}", f"!{LOOPS + 2 * number + 1}"
             metadata += [f"{own} = distinct !{{{own}, {tag}}}", f'{tag} = !{{!"hekla.loop", i32 {number}}}']
         metadata += self.lines.finish() if self.lines is not None else []
-        return head + "\n".join([*self.functions, *self.declared.values(), attributes, *metadata]) + "\n"
+        texts = [f"@text.{number} = {line}" for number, line in enumerate(self.constants)]
+        return head + "\n".join([*texts, *self.functions, *self.declared.values(), attributes, *metadata]) + "\n"
 
 
 def emit_module(module: Module, target: Target, lines: Lines | None = None, *, number_all: bool = False) -> Text:
@@ -335,4 +346,4 @@ def _type_of(argument: str) -> str:
     return argument.split(" ", 1)[0]
 
 
-HANDLERS: Mapping[str, Callable[[FunctionText, Op], None]] = {**CONTROL, **MEMORY, **ARITHMETIC, **VECTORS}
+HANDLERS: Mapping[str, Callable[[FunctionText, Op], None]] = {**CONTROL, **MEMORY, **ARITHMETIC, **VECTORS, **SYSTEM}

@@ -66,7 +66,9 @@ def test_a_shared_library_is_called_through_its_c_interface(tmp_path: Path) -> N
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     path = tmp_path / "out"
-    with pytest.raises(ArgumentError, match="a program is a kernel that returns i32, its exit status, and takes nothing or one View"):
+    with pytest.raises(
+        ArgumentError, match="a program is a kernel that returns i32, its exit status, and takes nothing or one View"
+    ):
         build_product(kernel_in(FILE, "dot"), target="native", kind="executable", output=path)
     with pytest.raises(NotFoundError, match="no target is called 'riscv'"):
         build_product(kernel_in(FILE, "dot"), target="riscv", kind="object", output=path)

@@ -91,7 +91,14 @@ def _typedef(record: t.StructType) -> list[str]:
     size = t.size_and_align(record)[0]
     fields = [_field(*record.fields[position]) for position in record.order]
     check = f'_Static_assert(sizeof({record.name}) == {size}, "{record.name} has another layout here");'
-    return ["typedef struct {", *(f"  {f};" for f in fields), f"}} {record.name};", "#ifndef __cplusplus", check, "#endif"]
+    return [
+        "typedef struct {",
+        *(f"  {f};" for f in fields),
+        f"}} {record.name};",
+        "#ifndef __cplusplus",
+        check,
+        "#endif",
+    ]
 
 
 def _field(name: str, kind: t.Type) -> str:

@@ -197,7 +197,9 @@ class _Contract:
             for b, (_, other) in enumerate(views[a + 1 :], a + 1):
                 writes = [p.hint for p in (one, other) if p.type.mutable]  # type: ignore[attr-defined]  # as above
                 if writes:
-                    self._apart(extents[a], extents[b], f"{one.hint} and {other.hint} overlap, and {writes[0]} is written")
+                    self._apart(
+                        extents[a], extents[b], f"{one.hint} and {other.hint} overlap, and {writes[0]} is written"
+                    )
 
     def _require(self, condition: str, message: str) -> None:
         """End the call with a fault unless the condition holds."""

@@ -258,8 +258,10 @@ class Statements:
         value = self.expressions.value(node.value)
         if isinstance(value, Known) or not isinstance(value, hir.Call | hir.Op):
             self.context.wrong("this line does nothing", node, "assign the value or remove the line")
-        if isinstance(value, hir.Op) and value.type != t.none and not value.name.startswith(
-            ("memref.atomic", "system.")
+        if (
+            isinstance(value, hir.Op)
+            and value.type != t.none
+            and not value.name.startswith(("memref.atomic", "system."))
         ):
             self.context.wrong("the result is not used", node, "assign the value or remove the line")
         return [hir.Evaluate(self.context.span(node), value)]

@@ -31,7 +31,10 @@ from hekla.lang.link.objects import ALLOC, WRITE, ObjectFile, Section, Symbol
 from hekla.lang.link.program import Base, DynamicRelocation, Program, prepare
 
 LIBC = "libc.so.6"
-LIBC_IMPORTS = frozenset({"aligned_alloc", "free", "memcpy", "memmove", "memset", "memcmp", "bcmp"})
+LIBC_IMPORTS = frozenset({
+    "aligned_alloc", "free", "memcpy", "memmove", "memset", "memcmp", "bcmp", "write", "read", "open", "close",
+    "syscall", "pthread_create", "pthread_detach", "getenv", "sched_getaffinity",
+})  # fmt: skip
 _NEEDED, _HASH, _STRTAB, _SYMTAB, _RELA, _RELASZ, _RELAENT, _STRSZ, _SYMENT, _SONAME = 1, 4, 5, 6, 7, 8, 9, 10, 11, 14
 _FLAGS, _BIND_NOW, _RELACOUNT = 30, 8, 0x6FFFFFF9
 _FUNCTION, _OBJECT = 2, 1

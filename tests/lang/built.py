@@ -206,3 +206,20 @@ def thread_sum(x: View[f32, 2], out: MutView[f32, 1]):
             scratch[j] = x[i, j]
             total += scratch[j]
         out[i] = total
+
+
+@kernel
+def fused_bits() -> i32:
+    """Bits of fused results of f64, lane by lane and one by one, whose products and sums round."""
+    state = u64(88172645463325252)
+    seen = u64(0)
+    for i in range(400):
+        state = state * 6364136223846793005 + 1442695040888963407
+        a = bitcast(f64, (state >> 12) | (u64(1013 + i % 20) << 52))
+        state = state * 6364136223846793005 + 1442695040888963407
+        b = bitcast(f64, (state >> 12) | (u64(1003 + i % 40) << 52))
+        c = 0.0 - a * b
+        one = fma(a, b, c)
+        lanes = fma(Vec[f64, 2](a), Vec[f64, 2](b), one * 3.0)
+        seen = seen * 31 + bitcast(u64, one) + bitcast(u64, lanes[1])
+    return i32(seen >> 57)

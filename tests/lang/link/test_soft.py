@@ -123,8 +123,10 @@ done:
 
 def exactly(a: float, b: float, c: float) -> float:
     """Return a b + c rounded once, from exact arithmetic; Python divides whole numbers with one rounding."""
-    if not all(map(math.isfinite, (a, b, c))) or a == 0 or b == 0:
-        return a * b + c if not math.isinf(c) or math.isnan(a * b) or math.isinf(a * b) else c
+    if not (math.isfinite(a) and math.isfinite(b)) or a == 0 or b == 0:
+        return a * b + c
+    if not math.isfinite(c):
+        return c
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     if exact == 0:
         return a * b + c if c == 0 else 0.0

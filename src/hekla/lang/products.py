@@ -26,6 +26,7 @@ from hekla.lang.link.build import KINDS, BuildResult, Kind
 from hekla.lang.link.build import build as link
 from hekla.lang.llvm.accept import check_loops, check_targets
 from hekla.lang.llvm.codegen import compile_text
+from hekla.lang.llvm.entry import shown
 from hekla.lang.llvm.target import Target
 from hekla.lang.llvm.text import emit_module
 from hekla.lang.product_text import FAULT_STATUS, add_c_interface, add_program, finish_module
@@ -106,7 +107,7 @@ def _check_signature(compiled: Compiled, *, is_program: bool) -> None:
     for param in function.params:
         if not isinstance(param.type, t.ScalarType | t.ViewType):
             raise UnsupportedError(
-                f"parameter {param.hint!r} is {param.type}, which C cannot pass", where=function.name
+                f"parameter {param.hint!r} is {shown(param.type)}, which C cannot pass", where=function.name
             )
     if not isinstance(function.result, t.ScalarType | t.NoneType_):
         raise UnsupportedError(f"the result is {function.result}, which C cannot take", where=function.name)

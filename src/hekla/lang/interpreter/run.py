@@ -207,6 +207,10 @@ def _take(f: _Frame, op: Op) -> Data:
     return np.zeros(length, t.numpy_dtype(op.result.type.element))
 
 
+def _release(f: _Frame, op: Op) -> None:
+    f.data[op.operands[0]].content.used = int(f.data[op.operands[1]])
+
+
 def _dealloc(f: _Frame, op: Op) -> None:
     f.data[op.operands[0]].content = None
 
@@ -349,6 +353,7 @@ EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     "memref.load": _load, "memref.store": _store, "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride,
     "memref.cast": lambda f, op: f.data[op.operands[0]], "memref.subview": _subview, "memref.borrow": _borrow,
     "memref.region": lambda f, op: _Region(max(0, int(f.data[op.operands[0]]))), "memref.take": _take,
+    "memref.mark": lambda f, op: np.int64(f.data[op.operands[0]].content.used), "memref.release": _release,
     "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,
     "memref.text": _text, "system.write": _transfer, "system.read": _transfer,
     "system.open": _open, "system.close": _close,

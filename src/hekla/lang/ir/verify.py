@@ -210,6 +210,8 @@ RULES: Mapping[str, Rule] = {
     "memref.text": lambda op: not op.operands and isinstance(op.attrs["bytes"], bytes),
     "system.write": _transfer, "system.read": _transfer,
     "system.open": lambda op: len(op.operands) == 1, "system.close": _no_result,
+    "memref.mark": lambda op: _kinds(op) == [SlotType(t.RegionType()), t.index],
+    "memref.release": lambda op: _kinds(op) == [SlotType(t.RegionType()), t.index] and op.result is None,
     "memref.alloc": _any, "memref.dealloc": _no_result, "memref.prefetch": _no_result,
     "llvm.struct": _any, "llvm.extractvalue": _any, "tensor.splat": _any, "tensor.from_elements": _any,
     **{f"memref.atomic_{n}": _atomic for n in ("load", "store", "add", "min", "max", "exchange", "compare_exchange")},

@@ -114,6 +114,8 @@ class FunctionText:
         self.views: dict[Value, Parts] = {}
         self.constants: dict[Value, int | float | bool] = {}
         self.allocas: list[str] = []  # all in the first block: elsewhere each turn of a loop would take more stack
+        self.owners: list[str] = []  # slots whose memory a fault frees; a slot that owns nothing holds null
+        self.unwinds = False
         self._count = 0
 
     def run(self) -> None:
@@ -131,6 +133,8 @@ class FunctionText:
         result = register_type(self.function.result)
         for block in self.function.blocks:
             self._block(block)
+        if self.unwinds:
+            self._unwind()
         self.lines[1:1] = self.allocas
         place = (
             f" !dbg !{self.text.lines.scope(self.function.symbol, self.function.span)}"
@@ -139,6 +143,14 @@ class FunctionText:
         )
         head = f"define internal {result} @{self.function.symbol}({commas(params)}){inline} #0{place} {{"
         self.text.functions.append("\n".join([head, *self.lines, "}"]))
+
+    def _unwind(self) -> None:
+        """Write the way out of a fault: free what every slot still owns."""
+        self.lines.append("unwind:")
+        self.text.declare("free", "void", "ptr")
+        for slot in self.owners:
+            self.line(f"call void @free(ptr {self.make(f'load ptr, ptr {slot}, align 8')})")
+        self._return_nothing()
 
     def _block(self, block: Block) -> None:
         self.lines.append(f"{block.label}:")
@@ -214,7 +226,14 @@ class FunctionText:
         return f", !llvm.loop !{LOOPS + 2 * self.text.loops.index((self.function, loop))}"
 
     def leave(self) -> None:
-        """Return a value nobody will look at."""
+        """Free what is owned here, and return a value nobody will look at."""
+        if self.owners:
+            self.unwinds = True
+            self.line("br label %unwind")
+            return
+        self._return_nothing()
+
+    def _return_nothing(self) -> None:
         result = register_type(self.function.result)
         self.line("ret void" if result == "void" else f"ret {result} zeroinitializer")
 

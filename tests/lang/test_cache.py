@@ -126,3 +126,19 @@ def test_a_full_disk_costs_only_time(tmp_path: Path) -> None:
     environment = {**os.environ, "HEKLA_CACHE": str(tmp_path / "store"), "PYTHONDONTWRITEBYTECODE": "1"}
     assert subprocess.run([sys.executable, str(program)], env=environment, check=False, timeout=60).returncode == 0
     assert entries(tmp_path / "store") == []
+
+
+@pytest.mark.parametrize("home", ["/proc/no/such/home", None])
+def test_a_user_without_a_home_has_no_cache_and_no_trouble(tmp_path: Path, home: str | None) -> None:
+    program = tmp_path / "program.py"
+    # 54321 is the number of nobody: `Path.home` then has nothing to go by
+    program.write_text(
+        "import os\nfrom hekla.lang import f64, kernel\nfrom hekla.lang.llvm.cache import CodeCache\n\n\n"
+        "@kernel\ndef thrice(x: f64) -> f64:\n    return 3.0 * x\n\n\n"
+        "os.getuid = lambda: 54321\nif 'HOME' not in os.environ:\n    assert CodeCache.standard().folder is None\n"
+        "assert thrice(2.0) == 6.0\n"
+    )
+    environment = {n: v for n, v in os.environ.items() if n not in ("HOME", "XDG_CACHE_HOME", "HEKLA_CACHE")}
+    if home is not None:
+        environment["HOME"] = home
+    assert subprocess.run([sys.executable, str(program)], env=environment, check=False, timeout=60).returncode == 0

@@ -148,6 +148,11 @@ class Kernel:
             return self._only(*given)
         return self._first_call(given, named)
 
+    def make_ready(self) -> None:
+        """Compile a kernel that has no parameters of types or constants, or load it, so that no call waits for it."""
+        if self._only is None:
+            self._only = self.compile().entry
+
     def __repr__(self) -> str:
         return f"<kernel {self.__name__}>"
 

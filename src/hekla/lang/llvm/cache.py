@@ -32,7 +32,10 @@ class CodeCache:
         if chosen is not None:
             return CodeCache(Path(chosen) if chosen else None)
         base = os.environ.get("XDG_CACHE_HOME")
-        return CodeCache((Path(base) if base else Path.home() / ".cache") / "hekla" / "code")
+        try:
+            return CodeCache((Path(base) if base else Path.home() / ".cache") / "hekla" / "code")
+        except RuntimeError:  # nobody's home: a container may run under a number without a name
+            return CodeCache(None)
 
     def path(self, key: str) -> Path | None:
         """Return where the code of a key lies."""

@@ -111,7 +111,7 @@ class ModelRunner(Protocol):
         """
 
     def logits(self) -> F32:
-        """Return the logits of the last step (r, vocabulary_tokens) f32, before penalties; valid until the next step."""
+        """Return the logits of the last step (r, vocabulary_tokens) f32, before penalties; valid until the next."""
 
     def copy_page(self, source: int, target: int) -> None:
         """Copy one page, all layers: copy-on-write."""

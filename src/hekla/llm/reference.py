@@ -180,16 +180,17 @@ class ReferenceRunner:
             y = y + self._weight(name + ".bias")
         delta = adapter.get(name)
         if delta is not None:
-            y = y + np.float32(delta.scale) * (delta.b @ (delta.a @ x))
+            added: F32 = delta.b @ (delta.a @ x)
+            y = y + np.float32(delta.scale) * added
         return y
 
     def _norm(self, x: F32, name: str) -> F32:
         """Return the RMS norm of the last dimension."""
         weight = self._weight(name + ".weight")
         if self._config.is_norm_plus_one:
-            weight = weight + np.float32(1)
+            weight = np.add(weight, 1, dtype=np.float32)
         mean: NDArray[np.float32] = np.mean(x * x, axis=-1, keepdims=True, dtype=np.float32)
-        root: F32 = np.sqrt(mean + np.float32(self._config.norm_epsilon), dtype=np.float32)
+        root: F32 = np.sqrt(np.add(mean, self._config.norm_epsilon, dtype=np.float32), dtype=np.float32)
         return x / root * weight
 
     def _weight(self, name: str) -> F32:

@@ -1,5 +1,6 @@
 """`@kernel`: a Python function that is compiled when it is first called, for each choice of types and constants."""
 
+import functools
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from hekla.lang import types as t
 from hekla.lang.arguments import convert_arguments
 from hekla.lang.errors import ArgumentError, CheckError
+from hekla.lang.frames import no_frames_of_ours
 from hekla.lang.front.definition import Definition, mentions_parameters, parameters_in
 from hekla.lang.interface import Interface
 from hekla.lang.keys import source_key
@@ -116,6 +118,7 @@ class Compiled:
         return entry_text(self.module, self.function, self.target)
 
     @cached_property
+    @no_frames_of_ours
     def code(self) -> tuple[Built, bool]:
         """(the code with what one must know to call it, whether it came from the cache)."""
         if self._kept is not None:
@@ -155,7 +158,10 @@ class Compiled:
         loaded = self._loaded
         exact = loaded.bind(self.interface.name, self._unexpected)
 
-        def slow(*given: Any) -> Any:
+        @no_frames_of_ours
+        def slow(*given: Any, **named: Any) -> Any:
+            if named:
+                self._refuse_named(named)
             return exact(*convert_arguments(self.interface, given))
 
         return loaded.bind(self.interface.name, slow)
@@ -163,6 +169,7 @@ class Compiled:
     def __call__(self, *given: Any) -> Any:
         return self.entry(*given)
 
+    @no_frames_of_ours
     def interpret(self, *given: Any) -> Any:  # Any: the kernel's arguments and result
         """Run the kernel by its definition, in NumPy: slow, and every access is checked."""
         from hekla.lang.compiler import interface_of
@@ -173,16 +180,29 @@ class Compiled:
     def _unexpected(self, *given: Any) -> Any:
         raise AssertionError(f"{self.interface.name}: the entry refused converted arguments {given!r}")
 
+    def _refuse_named(self, named: Mapping[str, Any]) -> None:  # Any: whatever the caller passed
+        from hekla.lang.compiler import elaborate
+
+        elaborate(self._definition, self._kinds, named)  # says what there is, and what was meant
+        raise ArgumentError(f"takes no {next(iter(named))}=", where=f"{self.interface.name}()")
+
+    @no_frames_of_ours
     def _raise_fault(self, number: int) -> None:
         message, span = self.interface.sites[number - 1]
         raise CheckError(message, span)
 
 
-class Kernel:
+class Kernel(functools.partial[Any]):  # Any: the kernel's result
     """A function of the language. Call it like a function; `compile` makes the code beforehand.
 
     Compile-time parameters (after the bare `*`) are given by keyword and cost a compilation for each new value.
+    It is a `partial` without arguments for the speed of its call, which runs no Python: of `_first_call`, and once
+    there is nothing left to choose, of the machine code itself.
     """
+
+    def __new__(cls, definition: Definition, options: Options | None = None) -> "Kernel":
+        """Make it callable; `__init__` says what a call does."""
+        return super().__new__(cls, _not_yet)
 
     def __init__(self, definition: Definition, options: Options | None = None) -> None:
         self.definition = definition
@@ -190,20 +210,18 @@ class Kernel:
         self._compiled: dict[tuple[Any, ...], Compiled] = {}
         self._entries: dict[tuple[Any, ...], Callable[..., Any]] = {}  # by the kinds of arguments, of generic kernels
         self._lock = threading.Lock()  # two threads that call first compile once
-        self._only: Callable[..., Any] | None = None  # the entry, when there is no choice to make
         self.__name__ = self.__qualname__ = definition.name
         self.__doc__ = inspect.getdoc(definition.function)
         self.__module__ = definition.function.__module__
+        self._call_with(self._first_call)
 
-    def __call__(self, *given: Any, **named: Any) -> Any:  # Any: the kernel's arguments and result
-        if self._only is not None and not named:
-            return self._only(*given)
-        return self._first_call(given, named)
-
+    @no_frames_of_ours
     def make_ready(self) -> None:
         """Compile a kernel that has no parameters of types or constants, or load it, so that no call waits for it."""
-        if self._only is None:
-            self._only = self.compile().entry
+        self._call_with(self.compile().entry)
+
+    def _call_with(self, function: Callable[..., Any]) -> None:  # Any: the kernel's arguments and result
+        self.__setstate__((function, (), {}, self.__dict__))  # type: ignore[attr-defined]  # partial has it, typeshed not
 
     def __repr__(self) -> str:
         return f"<kernel {self.__name__}>"
@@ -212,6 +230,7 @@ class Kernel:
         """Return the same kernel compiled another way."""
         return Kernel(self.definition, replace(self.options, **changes))
 
+    @no_frames_of_ours
     def compile(self, *kinds: t.Type, **named: Any) -> Compiled:  # Any: compile-time values
         """Return the kernel for these types of the run-time parameters and these constants.
 
@@ -226,19 +245,22 @@ class Kernel:
             self._compiled[key] = Compiled(self.definition, kinds, named, self.options)
         return self._compiled[key]
 
+    @no_frames_of_ours
     def lower(self, *kinds: t.Type, **named: Any) -> "tuple[Module, Function]":  # Any: compile-time values
         """Return the verified IR of the kernel and all it calls, and its own function."""
         from hekla.lang import compiler
 
         return compiler.lower(self.definition, kinds, named)
 
+    @no_frames_of_ours
     def elaborate(self, *kinds: t.Type, **named: Any) -> "tuple[Program, Instance]":  # Any: compile-time values
         """Return the checked typed tree of the kernel and all it calls, and its own part."""
         from hekla.lang import compiler
 
         return compiler.elaborate(self.definition, kinds, named)
 
-    def compiled_for(self, given: Sequence[Any], named: Mapping[str, Any]) -> Compiled:  # Any: see __call__
+    @no_frames_of_ours
+    def compiled_for(self, given: Sequence[Any], named: Mapping[str, Any]) -> Compiled:  # Any: see _first_call
         """Return the kernel for the types these arguments have. Errors: KernelError, ArgumentError."""
         names = self.definition.parameter_names
         patterns = self._patterns(named)
@@ -250,7 +272,7 @@ class Kernel:
         kinds = [argument_type(f"{self.__name__}({n})", p, a) for n, p, a in zip(names, patterns, given, strict=True)]
         return self.compile(*kinds, **named)
 
-    def _patterns(self, named: Mapping[str, Any]) -> list[t.Type]:  # Any: see __call__
+    def _patterns(self, named: Mapping[str, Any]) -> list[t.Type]:  # Any: see _first_call
         """Return the types of the run-time parameters, TypeParams among them where nothing decides them yet."""
         stated = self.definition.stated_types
         if stated is not None and not any(n in named for kind in stated for n in parameters_in(kind)):
@@ -259,7 +281,8 @@ class Kernel:
 
         return compiler.parameter_types(self.definition, named)
 
-    def _first_call(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> Any:  # Any: see __call__
+    @no_frames_of_ours
+    def _first_call(self, *given: Any, **named: Any) -> Any:  # Any: the kernel's arguments and result
         key = (*map(_dispatch_key, given), *((n, getattr(v, "definition", v)) for n, v in named.items()))
         entry = self._entries.get(key)
         if entry is None:
@@ -270,11 +293,15 @@ class Kernel:
                 and not self.definition.function.__code__.co_kwonlyargcount
                 and compiled is self._compiled.get(((), ()))
             ):
-                self._only = entry
+                self._call_with(entry)
         return entry(*given)
 
 
-def _dispatch_key(argument: Any) -> Any:  # Any: see Kernel.__call__
+def _not_yet(*_: Any, **__: Any) -> Any:  # Any: a kernel's arguments and result
+    raise AssertionError("a kernel was called before it was made")
+
+
+def _dispatch_key(argument: Any) -> Any:  # Any: see Kernel._first_call
     """Return what of an argument may decide the types: an array's elements and rank, a number's class."""
     return (argument.dtype, argument.ndim) if isinstance(argument, np.ndarray) else type(argument)
 

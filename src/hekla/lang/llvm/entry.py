@@ -43,7 +43,8 @@ class EntryText:
     def run(self) -> None:
         """Write the table and the entry into the module."""
         params = self.function.params
-        self._continue_if(self.make(f"icmp eq i64 %count, {len(params)}"))
+        right_count = self.make(f"icmp eq i64 %count, {len(params)}")
+        self._continue_if(self.make(f"and i1 {right_count}, {self.make('icmp eq ptr %names, null')}"))
         args: list[str] = []
         for position, param in enumerate(params):
             slot = self.make(f"getelementptr ptr, ptr %args, i64 {position}")
@@ -57,7 +58,7 @@ class EntryText:
         self._run_kernel(args)
         self.lines += ["slow:", *self._slow()]
         table = f"@{ENVIRONMENT} = global [{len(self.env)} x ptr] zeroinitializer"
-        head = f"define ptr @{ENTRY}(ptr %self, ptr %args, i64 %count) #0 {{"
+        head = f"define ptr @{ENTRY}(ptr %self, ptr %args, i64 %count, ptr %names) #0 {{"
         self.text.functions.append("\n".join([table, head, "entry:", *self.lines, "}"]))
 
     # --- writing ----------------------------------------------------------------------------------------
@@ -237,6 +238,6 @@ class EntryText:
     def _slow(self) -> list[str]:
         self.lines, before = [], self.lines
         call = self._env("PyObject_Vectorcall")
-        self.line(f"ret ptr {self.make(f'call ptr {call}(ptr %self, ptr %args, i64 %count, ptr null)')}")
+        self.line(f"ret ptr {self.make(f'call ptr {call}(ptr %self, ptr %args, i64 %count, ptr %names)')}")
         self.lines, slow = before, self.lines
         return slow

@@ -14,7 +14,7 @@ from hekla.lang.llvm.image import Image, ImageInMemory
 if TYPE_CHECKING:
     from hekla.lang.llvm.pool import ThreadPool
 
-METH_FASTCALL = 0x80
+METH_FASTCALL_WITH_KEYWORDS = 0x82
 
 
 class _MethodDef(ctypes.Structure):
@@ -54,7 +54,7 @@ class Loaded:
 
         Any: the arguments and the result are the kernel's.
         """
-        definition = _MethodDef(name.encode(), self._entry, METH_FASTCALL, None)
+        definition = _MethodDef(name.encode(), self._entry, METH_FASTCALL_WITH_KEYWORDS, None)
         self._definitions.append(definition)
         make = ctypes.pythonapi.PyCFunction_NewEx
         make.restype = ctypes.py_object

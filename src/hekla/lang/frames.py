@@ -27,7 +27,10 @@ def no_frames_of_ours(function: Callable[P, R]) -> Callable[P, R]:
             return function(*given, **named)
         except HeklaError as error:
             found = _shortened(error)
-        raise found
+        try:
+            raise found
+        finally:
+            del found  # else this frame and the error would keep each other, and the arguments, until a collection
 
     return outermost
 

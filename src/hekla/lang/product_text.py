@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hekla.lang import types as t
 from hekla.lang.ir.core import Function
 from hekla.lang.link.threads import POOL_TABLE, has_threads, pool_text
-from hekla.lang.llvm.control import POOL
+from hekla.lang.llvm.environment import POOL
 from hekla.lang.llvm.names import commas, register_type
 from hekla.lang.llvm.system import over_c_library
 from hekla.lang.llvm.text import Text

@@ -135,7 +135,8 @@ class Program:
         for name, value in named.items():
             if name not in declared and not isinstance(definition.lookup(name), t.TypeParam | t.ConstParam):
                 in_runtime = name in definition.signature.names
-                cure = "pass it by position" if in_runtime else nearest_name(name, declared)
+                cure = nearest_name(name, declared) if declared else "it has none"
+                cure = "pass it by position" if in_runtime else cure
                 raise KernelTypeError(
                     f"{definition.name}() has no compile-time parameter {name!r}", span=value.span, cure=cure
                 )

@@ -6,7 +6,7 @@ because the process it is loaded into needs its own thread records. All of it is
 """
 
 from hekla.lang.link.system_linux import numbered
-from hekla.lang.llvm.control import POOL
+from hekla.lang.llvm.environment import POOL
 from hekla.lang.llvm.pool import FUTEX_CALLS, HANDS, PAUSES, SPINS, START, TAKE_AND_RUN
 from hekla.lang.targets.seam import Target
 

@@ -2,7 +2,8 @@
 
 It is written in LLVM text like the kernel, reads NumPy arrays by their public C layout, and on anything it
 does not expect hands the same arguments to `self`, a Python callable that converts them or says what is wrong.
-Code refers to nothing by address: everything of the process is in the table `hekla_env`, filled after loading.
+Code refers to nothing by address: everything of the process is in the table `hekla_env` (llvm/environment.py), which is
+filled after loading.
 
     PyArrayObject (NumPy's C API, PyArrayObject_fields), offsets in bytes on 64-bit machines:
     8 type, 16 data, 24 number of dimensions (i32), 32 dimensions, 40 strides (bytes), 56 descr, 64 flags (i32)
@@ -12,23 +13,11 @@ from collections.abc import Sequence
 
 from hekla.lang import types as t
 from hekla.lang.ir.core import Function, SlotType
+from hekla.lang.llvm.environment import ENTRY, ENVIRONMENT, environment_names
 from hekla.lang.llvm.names import commas, register_type
 from hekla.lang.llvm.text import Text
 
-ENTRY, ENVIRONMENT = "hekla_call", "hekla_env"
-C_API = (
-    "PyFloat_AsDouble", "PyLong_AsLongLong", "PyLong_AsUnsignedLongLong", "PyErr_Occurred", "PyErr_Clear",
-    "PyEval_SaveThread", "PyEval_RestoreThread", "PyFloat_FromDouble", "PyLong_FromLongLong",
-    "PyLong_FromUnsignedLongLong", "PyBool_FromLong", "PyObject_Vectorcall", "Py_IncRef", "Py_DecRef",
-)  # fmt: skip
-OBJECTS = ("ndarray", "None", "True", "False", "fault")
 ALIGNED, WRITEABLE = 0x100, 0x400
-
-
-def environment_names(function: Function) -> list[str]:
-    """Return what the table holds, in order: C functions, objects, then the dtype of each view parameter."""
-    dtypes = [f"dtype:{i}" for i, p in enumerate(function.params) if isinstance(p.type, t.ViewType)]
-    return [*C_API, *OBJECTS, *dtypes]
 
 
 def can_be_called(function: Function) -> str:
@@ -52,14 +41,15 @@ class EntryText:
     def __init__(self, function: Function, text: Text) -> None:
         self.function, self.text = function, text
         self.lines: list[str] = []
-        self.env = environment_names(function)
+        self.env = environment_names(function.params)
         self._count = 0
         self.extents: list[tuple[bool, str, str]] = []  # (is written, first byte, past the last byte)
 
     def run(self) -> None:
         """Write the table and the entry into the module."""
         params = self.function.params
-        self._continue_if(self.make(f"icmp eq i64 %count, {len(params)}"))
+        right_count = self.make(f"icmp eq i64 %count, {len(params)}")
+        self._continue_if(self.make(f"and i1 {right_count}, {self.make('icmp eq ptr %names, null')}"))
         args: list[str] = []
         for position, param in enumerate(params):
             slot = self.make(f"getelementptr ptr, ptr %args, i64 {position}")
@@ -73,7 +63,7 @@ class EntryText:
         self._run_kernel(args)
         self.lines += ["slow:", *self._slow()]
         table = f"@{ENVIRONMENT} = global [{len(self.env)} x ptr] zeroinitializer"
-        head = f"define ptr @{ENTRY}(ptr %self, ptr %args, i64 %count) #0 {{"
+        head = f"define ptr @{ENTRY}(ptr %self, ptr %args, i64 %count, ptr %names) #0 {{"
         self.text.functions.append("\n".join([table, head, "entry:", *self.lines, "}"]))
 
     # --- writing ----------------------------------------------------------------------------------------
@@ -253,6 +243,6 @@ class EntryText:
     def _slow(self) -> list[str]:
         self.lines, before = [], self.lines
         call = self._env("PyObject_Vectorcall")
-        self.line(f"ret ptr {self.make(f'call ptr {call}(ptr %self, ptr %args, i64 %count, ptr null)')}")
+        self.line(f"ret ptr {self.make(f'call ptr {call}(ptr %self, ptr %args, i64 %count, ptr %names)')}")
         self.lines, slow = before, self.lines
         return slow

@@ -9,6 +9,12 @@ _SCALARS = {
     **{f"i{bits}": f"int{bits}_t" for bits in (8, 16, 32, 64)},
     **{f"u{bits}": f"uint{bits}_t" for bits in (8, 16, 32, 64)},
 }  # fmt: skip
+_KEYWORDS = frozenset(
+    "asm auto bool break case catch char class const constexpr continue default delete do double else enum explicit export "
+    "extern false fault float for friend goto if inline int long mutable namespace new operator private protected public "
+    "register restrict return short signed sizeof static struct switch template this throw true try typedef typename union "
+    "unsigned using virtual void volatile while".split()
+)  # of C and C++, and the name of the parameter that is ours
 
 
 def c_header(function: Function, words: str, *, faults: bool, checked: bool) -> str:
@@ -20,11 +26,13 @@ def c_header(function: Function, words: str, *, faults: bool, checked: bool) -> 
     lines += [f"   {line}".rstrip() for line in _rules(function, faults=faults, checked=checked)]
     lines[-1] += " */"
     lines += [f"#ifndef {guard}", f"#define {guard}", "", "#include <stdbool.h>", "#include <stdint.h>", ""]
-    for record in _records(function):
-        lines += [*_typedef(record), ""]
     lines += ["#ifdef __cplusplus", "#define HEKLA_RESTRICT __restrict__", 'extern "C" {', "#else"]
     lines += ["#define HEKLA_RESTRICT restrict", "#endif", ""]
-    lines.append(f"{_c_type(function.result)} {name}({', '.join(_parameters(function, faults=faults)) or 'void'});")
+    for record in _records(function):
+        lines += [*_typedef(record), ""]
+    shown, label = (f"{name}_", f' __asm__("{name}")') if name in _KEYWORDS else (name, "")
+    parameters = ", ".join(_parameters(function, faults=faults)) or "void"
+    lines.append(f"{_c_type(function.result)} {shown}({parameters}){label};")
     if faults:
         lines += ["", "/* What a fault was: a text that ends in a line feed; empty for numbers there are not. */"]
         lines.append(f"const char *{name}_{FAULT_TEXT}(int64_t fault);")
@@ -41,7 +49,7 @@ def _c_type(kind: t.Type) -> str:
 def _parameters(function: Function, *, faults: bool) -> list[str]:
     made = []
     for param in function.params:
-        kind, name = param.type, param.hint
+        kind, name = param.type, param.hint + ("_" if param.hint in _KEYWORDS else "")
         if not isinstance(kind, t.ViewType):
             made.append(f"{_c_type(kind)} {name}")
             continue
@@ -91,14 +99,20 @@ def _typedef(record: t.StructType) -> list[str]:
     size = t.size_and_align(record)[0]
     fields = [_field(*record.fields[position]) for position in record.order]
     check = f'_Static_assert(sizeof({record.name}) == {size}, "{record.name} has another layout here");'
-    return [
-        "typedef struct {",
-        *(f"  {f};" for f in fields),
-        f"}} {record.name};",
-        "#ifndef __cplusplus",
-        check,
-        "#endif",
-    ]
+    guard = f"HEKLA_RECORD_{record.name}"  # several headers may have the record
+    lines = [f"#ifndef {guard}", f"#define {guard}"]
+    is_aligned = any("HEKLA_ALIGN" in f for f in fields)
+    if is_aligned:
+        lines += [
+            "#ifdef __cplusplus",
+            "#define HEKLA_ALIGN alignas",
+            "#else",
+            "#define HEKLA_ALIGN _Alignas",
+            "#endif",
+        ]
+    lines += ["typedef struct {", *(f"  {f};" for f in fields), f"}} {record.name};"]
+    lines += ["#ifndef __cplusplus", check, "#endif"]
+    return [*lines, *(["#undef HEKLA_ALIGN"] if is_aligned else []), "#endif"]
 
 
 def _field(name: str, kind: t.Type) -> str:
@@ -109,5 +123,5 @@ def _field(name: str, kind: t.Type) -> str:
         align = t.size_and_align(kind)[1]
         if kind.element == t.bool_:
             return f"uint8_t {name}{lengths}[{t.size_and_align(kind)[0]}]"
-        return f"_Alignas({align}) {_SCALARS[kind.element.name]} {name}{lengths}[{kind.lanes}]"
+        return f"HEKLA_ALIGN({align}) {_SCALARS[kind.element.name]} {name}{lengths}[{kind.lanes}]"
     return f"{_c_type(kind)} {name}{lengths}"

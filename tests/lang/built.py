@@ -223,3 +223,18 @@ def fused_bits() -> i32:
         lanes = fma(Vec[f64, 2](a), Vec[f64, 2](b), one * 3.0)
         seen = seen * 31 + bitcast(u64, one) + bitcast(u64, lanes[1])
     return i32(seen >> 57)
+
+
+@kernel
+def collatz() -> i32:
+    """Whole numbers only, for machines without floats: steps from 27 to 1."""
+    n = u64(27)
+    steps = i32(0)
+    for _ in range(112):
+        if n != 1:
+            if n % 2 == 0:
+                n = n >> 1
+            else:
+                n = n * 3 + 1
+            steps += 1
+    return steps

@@ -159,7 +159,7 @@ def program_of_object(name: str, folder: Path) -> None:
     support = read_object(assemble(parts.support_text(target, 4096, is_program=True), target, Making(1)), "support")
     objects = [main, library, support]
     if target.memory is not None:
-        objects.append(parts._start(target, "main"))
+        objects += [parts.start_check("main", target), parts._start(target, "main")]
         made = parts.image(objects, ARCHITECTURES[target.family], target.memory, elf=True)[0]
     else:
         if target.family != "x86-64":

@@ -114,6 +114,6 @@ def test_the_command_builds_and_says_how_large_it_is(tmp_path: Path) -> None:
     assert subprocess.run([str(path)], check=False, timeout=60).returncode == kernel_in(FILE, "integers")()
     result = CliRunner().invoke(app, [str(FILE), "-o", str(path)])
     assert isinstance(result.exception, ConfigError)
-    assert "it has carried, churned, conversions, dot" in str(result.exception)
+    assert "it has carried, churned, collatz, conversions, dot" in str(result.exception)
     result = CliRunner().invoke(app, [f"{FILE}:dot", "--kind", "objct", "-o", str(path)])
     assert "did you mean 'object'" in str(result.exception)

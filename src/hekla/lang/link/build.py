@@ -24,10 +24,10 @@ from hekla.lang.link.image import image
 from hekla.lang.link.objects import NOBITS, ObjectFile
 from hekla.lang.link.shared import LIBC_IMPORTS, shared
 from hekla.lang.link.soft import soft_text
-from hekla.lang.link.start_check import BEGIN, start_check
+from hekla.lang.link.start_check import BEGIN, load_check, start_check
 from hekla.lang.link.start_linux import start_aarch64, start_riscv
 from hekla.lang.link.start_thumb import start_thumb
-from hekla.lang.link.start_x86 import start_x86
+from hekla.lang.link.start_x86 import CHECK, check_x86, start_x86
 from hekla.lang.link.support import support_text
 from hekla.lang.targets import x86
 from hekla.lang.targets.seam import Target
@@ -123,11 +123,20 @@ def _link(text: str, target: Target, kind: str, names: Sequence[str], making: Ma
         # a buffer may be freed by who did not make it: all share the process's allocator
         objects[1].symbols = [s for s in objects[1].symbols if s.name not in LIBC_IMPORTS]
         level = x86.level_bit(target.required) if target.family == "x86-64" else 0
-        content, outputs = shared(objects, architecture, names, name=f"{entry}.so", imports=LIBC_IMPORTS, level=level)
+        check = check_x86(target) if target.family == "x86-64" else load_check(target)
+        content, outputs = shared(
+            [*objects, *([check] if check else [])],
+            architecture,
+            names,
+            name=f"{entry}.so",
+            imports=LIBC_IMPORTS,
+            level=level,
+            first=CHECK if check else "",
+        )
     elif kind == "flat":
         content, outputs = flat(objects, architecture, entry)
     elif target.memory is not None:
-        objects.append(_start(target, entry))
+        objects += [start_check(entry, target), _start(target, entry)]
         content, outputs, flash = image(objects, architecture, target.memory, elf=kind == "executable")
         ram = _memory([(o.flags, NOBITS, o.size) for o in outputs])[1]
         return content, tuple((o.name, o.size) for o in outputs), flash, ram + target.memory.stack_bytes
@@ -148,7 +157,7 @@ def _start(target: Target, entry: str) -> ObjectFile:
         case "riscv64":
             return start_riscv(BEGIN)
         case _:
-            return start_thumb(entry)
+            return start_thumb(BEGIN)
 
 
 def _memory(sections: Sequence[tuple[int, int, int]]) -> tuple[int, int]:

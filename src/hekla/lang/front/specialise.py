@@ -89,12 +89,12 @@ class Program:
     ) -> tuple[hir.Instance, list[hir.Expr]]:
         """Return the instance for a call inside a kernel, and the arguments at its parameters' types."""
         names = definition.signature.names
+        bindings = self.named_bindings(definition, named, span)
         if len(arguments) != len(names):
             raise KernelTypeError(
                 f"{definition.name}() takes {len(names)} arguments ({', '.join(names)}), got {len(arguments)}",
                 span=span,
             )
-        bindings = self.named_bindings(definition, named, span)
         patterns = self.parameter_types(definition, bindings)
         match = Match(bindings)
         for pattern, argument in sorted(zip(patterns, arguments, strict=True), key=lambda p: isinstance(p[1], Known)):

@@ -28,7 +28,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class MatchText:
-    """The words of the text at the path have these: all of them, any of them, or side by side in order."""
+    """The words of the text at the path have these: all of them, any of them, or side by side in order.
+
+    A text without words matches nothing.
+    """
 
     path: str
     text: str

@@ -45,13 +45,13 @@ class LiteralTokens:
             if character in self._first and (length := self._length_at(text, at)):
                 yield at, length
 
-    def tail(self, text: str) -> int:
-        """Return how many characters at the end of a text begin one of the set without finishing it."""
+    def tails(self, text: str) -> Iterator[int]:
+        """Yield how many characters at the end of a text begin one of the set without finishing it, from two on."""
         longest = max((lengths[0] for lengths in self._lengths.values()), default=0)
-        for start in range(max(0, len(text) - longest + 1), len(text)):
-            if text[start] in self._first and any(token.startswith(text[start:]) for token in self._tokens):
-                return len(text) - start
-        return 0
+        for start in range(max(0, len(text) - longest + 1), len(text) - 1):
+            end = text[start:]
+            if end[:2] in self._lengths and any(len(end) < len(t) and t.startswith(end) for t in self._tokens):
+                yield len(end)
 
     def _length_at(self, text: str, at: int) -> int:
         for lengths in (self._lengths.get(text[at : at + 2], ()), self._lengths.get(text[at], ())):

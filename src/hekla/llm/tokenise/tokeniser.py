@@ -33,7 +33,9 @@ class Tokeniser:
     ) -> None:
         self.vocabulary, self.vocabulary_tokens, self.begin_token = vocabulary, vocabulary_tokens, begin_token
         self._plain, self._end_token, self._strips_first_space = plain, end_token, strips_first_space
-        control = vocabulary.of_kind(Kind.CONTROL, Kind.UNKNOWN)
+        # A name of one character could not be told from a text that has it.
+        found = vocabulary.of_kind(Kind.CONTROL, Kind.UNKNOWN)
+        control = {text: token for text, token in found.items() if len(text) > 1}
         given = vocabulary.of_kind(Kind.USER_DEFINED)
         self.control = LiteralTokens(control)
         self._given, self._both = LiteralTokens(given), LiteralTokens({**control, **given})

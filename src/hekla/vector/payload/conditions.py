@@ -41,7 +41,10 @@ def holds(condition: Condition, payload: Json, fields: Fields) -> bool:
         return any(value is None for value in values_at(payload, condition.path))
     if isinstance(condition, ValuesCount):
         return _is_in(len(values_at(payload, condition.path)), condition)
-    if isinstance(condition, Match | MatchText | Range | GeoBox | GeoRadius | GeoPolygon):
+    if isinstance(condition, MatchText):
+        texts = [value for value in values_at(payload, condition.path) if isinstance(value, str)]
+        return has_words(condition, texts, fields(condition.path))
+    if isinstance(condition, Match | Range | GeoBox | GeoRadius | GeoPolygon):
         field = fields(condition.path)
         return any(_value_holds(condition, value, field) for value in values_at(payload, condition.path))
     raise UnsupportedError(f"{type(condition).__name__} cannot stand inside of a nested filter")
@@ -59,12 +62,10 @@ def filter_holds(filter_: Filter, payload: Json, fields: Fields) -> bool:
 
 
 def _value_holds(
-    condition: Match | MatchText | Range | GeoBox | GeoRadius | GeoPolygon, value: Json, field: FieldSchema | None
+    condition: Match | Range | GeoBox | GeoRadius | GeoPolygon, value: Json, field: FieldSchema | None
 ) -> bool:
     if isinstance(condition, Match):
         return value is not None and is_any_of(value, condition.values, field) != condition.is_except
-    if isinstance(condition, MatchText):
-        return isinstance(value, str) and has_words(condition, value, field)
     if isinstance(condition, Range):
         number = as_moment(value) if condition.is_datetime else value
         return isinstance(number, int | float) and not isinstance(number, bool) and _is_in(number, condition)
@@ -79,14 +80,18 @@ def is_any_of(value: Json, wanted: Sequence[str | int | bool], field: FieldSchem
     return any(type(each) is type(value) and each == value for each in wanted)
 
 
-def has_words(condition: MatchText, text: str, field: FieldSchema | None) -> bool:
-    """Return whether a text has the words asked for."""
+def has_words(condition: MatchText, texts: Sequence[str], field: FieldSchema | None) -> bool:
+    """Return whether texts have the words asked for: together, but a phrase in one of them."""
     split = words_by((field if field is not None and field.kind == "text" else _PLAIN).text)
-    words, wanted = split(text), split(condition.text)
+    each, wanted = [split(text) for text in texts], split(condition.text)
     if condition.mode == "phrase":
-        return bool(wanted) and any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
-    found = set(words)
-    return any(word in found for word in wanted) if condition.mode == "any" else found.issuperset(wanted)
+        return bool(wanted) and any(
+            words[i : i + len(wanted)] == wanted for words in each for i in range(len(words) - len(wanted) + 1)
+        )
+    found = {word for words in each for word in words}
+    return (
+        any(word in found for word in wanted) if condition.mode == "any" else bool(wanted) and found.issuperset(wanted)
+    )
 
 
 def _is_in(number: float, bounds: Range | ValuesCount) -> bool:

@@ -11,7 +11,7 @@ value that is not of the index's kind, so that only their payloads tell. By kind
 """
 
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -92,15 +92,19 @@ def _words(values: Sequence[Sequence[Json]], field: FieldSchema) -> Sections:
     places: dict[str, list[list[int]]] = defaultdict(list)
     lengths = np.zeros(len(values), np.uint32)
     for row, found in enumerate(values):
-        words = [word for value in found if isinstance(value, str) for word in split(value)]
-        lengths[row] = len(words)
         stands: dict[str, list[int]] = defaultdict(list)
-        for place, word in enumerate(words):
-            stands[word].append(place)
-        for word, count in Counter(words).items():
+        place = 0
+        for value in found:
+            words = split(value) if isinstance(value, str) else []
+            for word in words:
+                stands[word].append(place)
+                place += 1
+            lengths[row] += len(words)
+            place += 1  # a gap, which no phrase reaches over
+        for word, stood in stands.items():
             rows[word].append(row)
-            counts[word].append(min(count, 65535))
-            places[word].append(stands[word])
+            counts[word].append(min(len(stood), 65535))
+            places[word].append(stood)
     in_order = sorted(rows, key=lambda word: word.encode("utf-8", "surrogatepass"))
     flat = [stand for word in in_order for stand in places[word]]
     return {

@@ -195,7 +195,7 @@ def _with_words(index: FieldIndex, condition: MatchText) -> RowNumbers:
         return postings.rows_of(terms)
     each = [postings.rows[postings.span(term)] for term in terms]
     if not each:
-        return NO_ROWS if condition.mode == "phrase" else np.arange(len(index.sections["lengths"]))
+        return NO_ROWS
     rows = each[0]
     for more in each[1:]:
         rows = np.intersect1d(rows, more, assume_unique=True)

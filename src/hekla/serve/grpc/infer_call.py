@@ -116,6 +116,7 @@ class _InferStream:
             return
         wants_empty_final = request.parameters.get(_EMPTY_FINAL) is True
         _complete(request, self._call.head.metadata, self._call.deadline_s)
+        request.takes_many = True
         self._number += 1
         number = self._number
 

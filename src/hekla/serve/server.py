@@ -33,6 +33,7 @@ from hekla.serve.openai.text_routes import TextRoutes
 from hekla.serve.openapi.document import PATH as OPENAPI_PATH
 from hekla.serve.openapi.document import openapi_document
 from hekla.serve.served_model import OnAnswered
+from hekla.serve.text.metrics import TextCollector
 
 _BACKLOG = 4096
 _LINGER_S = 0.1  # for requests that were on their way when the server began to stop
@@ -138,7 +139,7 @@ class _Server:
         RestRoutes(host, self._regions).add_to(router)
         OpenAIRoutes(host, int(time.time())).add_to(router)
         TextRoutes(host).add_to(router)
-        metrics = Metrics(host.repository.served, lambda: len(self._connections))
+        metrics = Metrics(host.repository.served, lambda: len(self._connections), (TextCollector(host.text_models),))
         router.add(
             "GET", "/metrics", lambda exchange, _: exchange.respond(Response(200, (metrics.page(),), CONTENT_TYPE))
         )

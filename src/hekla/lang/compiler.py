@@ -12,7 +12,7 @@ from hekla.lang import types as t
 from hekla.lang.errors import ArgumentError, KernelTypeError
 from hekla.lang.front.definition import Definition
 from hekla.lang.front.known import Known
-from hekla.lang.front.specialise import Match, Program, substitute
+from hekla.lang.front.specialise import Match, Program, substitute, too_deep
 from hekla.lang.hir import Instance
 from hekla.lang.interface import Interface, Param
 from hekla.lang.ir.core import Function, Module
@@ -51,7 +51,10 @@ def elaborate(definition: Definition, kinds: tuple[t.Type, ...], named: Named) -
 def lower(definition: Definition, kinds: tuple[t.Type, ...], named: Named) -> tuple[Module, Function]:
     """Return the verified IR of a kernel and all it calls, and its own function. Errors: KernelError."""
     program, instance = elaborate(definition, kinds, named)
-    module = lower_program(program.in_order())
+    try:
+        module = lower_program(program.in_order())
+    except RecursionError:
+        raise too_deep(definition) from None
     verify_module(module)
     return module, module.functions[instance.symbol]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import FunctionType
 
+AnyFunction = ast.FunctionDef | ast.AsyncFunctionDef
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -50,12 +51,12 @@ def span_of(file: str, node: ast.AST) -> Span:
 
 
 @lru_cache(maxsize=64)
-def _functions(file: str, text: str) -> tuple[ast.FunctionDef, ...]:
+def _functions(file: str, text: str) -> tuple[AnyFunction, ...]:
     """Return every function definition of a file; many kernels share one file."""
-    return tuple(n for n in ast.walk(ast.parse(text, file)) if isinstance(n, ast.FunctionDef))
+    return tuple(n for n in ast.walk(ast.parse(text, file)) if isinstance(n, AnyFunction))
 
 
-def parse_function(function: FunctionType) -> tuple[str, ast.FunctionDef] | None:
+def parse_function(function: FunctionType) -> tuple[str, AnyFunction] | None:
     """Return (file, definition) of a function, with the file's own line numbers; None where no source is kept."""
     file = function.__code__.co_filename
     text = "".join(linecache.getlines(file))

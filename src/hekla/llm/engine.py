@@ -41,6 +41,7 @@ class EngineLimits:
     max_waiting: int = 1024
     max_mixed_tokens: int | None = None  # of a step in which somebody decodes; None: as of any other
     max_adapters: int = 8
+    adapter_bytes: int | None = None  # of all adapters together; None: no limit
     draft_tokens: int = 0  # guessed for each sequence and step
 
 
@@ -77,7 +78,8 @@ class LlmEngine:
         )
         self._grammars = GrammarCompiler(language, runner.vocabulary_tokens)
         self._answers: dict[RequestId, Answer] = {}
-        self._adapters: dict[str, int] = {}
+        self._adapters: dict[str, int] = {}  # the runner's slots
+        self._adapter_bytes: dict[str, int] = {}
         self._prompt_tokens = self._answer_tokens = 0
         self._state = "ready"
 
@@ -212,9 +214,14 @@ class LlmEngine:
         free = set(range(self._limits.max_adapters)) - set(self._adapters.values())
         if not free:
             raise TooLargeError("adapters", limit=f"{self._limits.max_adapters} loaded at a time", got="one more")
+        deltas = self._read_adapter(path)
+        size = sum(delta.a.nbytes + delta.b.nbytes for delta in deltas)
+        held, most = sum(self._adapter_bytes.values()), self._limits.adapter_bytes
+        if most is not None and held + size > most:
+            raise TooLargeError(f"adapter {name}", limit=f"{most - held} bytes of memory are left", got=f"{size} bytes")
         slot = min(free)
-        self._runner.load_adapter(slot, self._read_adapter(path))
-        self._adapters[name] = slot
+        self._runner.load_adapter(slot, deltas)
+        self._adapters[name], self._adapter_bytes[name] = slot, size
 
     def unload_adapter(self, name: str) -> None:
         """See `TextEngine.unload_adapter`."""
@@ -223,6 +230,7 @@ class LlmEngine:
         if any(answer.request.adapter == name for answer in self._answers.values()):
             raise ConflictError(f"a request uses the adapter {name!r}", cure="wait for it, or cancel it")
         self._scheduler.tree.drop(name)
+        del self._adapter_bytes[name]
         self._runner.unload_adapter(self._adapters.pop(name))
 
     def close(self) -> None:

@@ -96,7 +96,7 @@ def canonical_tensors(
             found[f"{stem}.weight"] = _awq(f"{stem}.weight", kinds, config)
         for kind in ("weight", "bias"):
             if kind in kinds:
-                found[f"{stem}.{kind}"] = _plain(f"{stem}.{kind}", kinds[kind], config.where)
+                found[f"{stem}.{kind}"] = stored_plain(f"{stem}.{kind}", kinds[kind], config.where)
     return found, unknown
 
 
@@ -112,7 +112,18 @@ def _canonical(name: str, norm_names: Mapping[str, str]) -> tuple[str, str] | No
     return (f"blk.{int(match[1])}.{part}", match[3]) if part else None
 
 
-def _plain(name: str, raw: RawTensor, where: str) -> StoredTensor:
+def huggingface_name(name: str, norm_names: Mapping[str, str]) -> str:
+    """Return what transformers calls a tensor of `tensors.py`."""
+    for whole, canonical in _WHOLE.items():
+        if name == canonical:
+            return whole if whole.startswith("lm_head") else f"model.{whole}"
+    _, layer, part, kind = name.split(".")
+    names = {canonical: theirs for theirs, canonical in (*_PARTS.items(), *norm_names.items())}
+    return f"model.layers.{layer}.{names[part]}.{kind}"
+
+
+def stored_plain(name: str, raw: RawTensor, where: str) -> StoredTensor:
+    """Return a tensor that is not quantised. Errors: UnsupportedError naming another element type."""
     if raw.dtype not in _PLAIN:
         raise UnsupportedError(
             f"tensor {quoted(name)} has the element type {raw.dtype}", where=where, cure=f"known: {', '.join(_PLAIN)}"

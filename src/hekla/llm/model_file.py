@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 
 from hekla.base.errors import ModelFileError, NotFoundError, UnsupportedError
+from hekla.llm.checks import check_model
 from hekla.llm.expected import expected_tensors
 from hekla.llm.families import family_of_architecture, family_of_model_type
 from hekla.llm.families.decoder import FACTORS
@@ -53,10 +54,10 @@ class ModelFile:
 
 
 def open_model(path: Path) -> ModelFile:
-    """Map a model: a GGUF file, or a folder with one, or with config.json and safetensors.
+    """Map a model and check it: a GGUF file, or a folder with one, or with config.json and safetensors.
 
-    Errors: NotFoundError where there is none; ModelFileError for one that is damaged, or lacks what its architecture
-    needs; UnsupportedError naming an architecture or a quantisation that is not read.
+    Errors: NotFoundError where there is none; ModelFileError for one that is damaged; TensorError for a tensor that is
+    not what its architecture needs; UnsupportedError naming an architecture or a quantisation that is not read.
     """
     if not path.is_dir():
         return open_gguf(path)
@@ -81,6 +82,8 @@ def open_gguf(path: Path) -> ModelFile:
     config = family.from_gguf(metadata, file.tensors)
     expected = expected_tensors(config)
     tensors = {name: tensor for name, tensor in file.tensors.items() if name in expected}
+    unknown = tuple(name for name in file.tensors if name not in expected and name != FACTORS)
+    check_model(config, tensors, unknown, str(path))
     return ModelFile(
         path=path,
         name=metadata.text("general.name", path.stem),
@@ -91,7 +94,7 @@ def open_gguf(path: Path) -> ModelFile:
         quantisation=main_quantisation(tensors),
         parameters=parameters(tensors),
         files=(file.file,),
-        unknown_tensors=tuple(name for name in file.tensors if name not in expected and name != FACTORS),
+        unknown_tensors=unknown,
     )
 
 
@@ -112,6 +115,8 @@ def open_huggingface(folder: Path) -> ModelFile:
     config = family.from_huggingface(config_metadata, named)
     expected = expected_tensors(config)
     tensors = {name: tensor for name, tensor in named.items() if name in expected}
+    unknown = [*unknown, *(name for name in named if name not in expected)]
+    check_model(config, tensors, unknown, str(folder))
     return ModelFile(
         path=folder,
         name=folder.name,
@@ -123,7 +128,7 @@ def open_huggingface(folder: Path) -> ModelFile:
         parameters=parameters(tensors),
         files=files,
         special_texts=huggingface_special_texts(folder),
-        unknown_tensors=tuple(sorted({*unknown, *(name for name in named if name not in expected)})),
+        unknown_tensors=tuple(sorted(unknown)),
     )
 
 

@@ -71,7 +71,14 @@ class Definition:
                 f"the source of kernel {self.name!r} cannot be read",
                 cure="define kernels in a file, not in exec or stdin",
             )
-        return found
+        file, node = found
+        if isinstance(node, ast.AsyncFunctionDef):
+            raise UnsupportedPythonError(
+                "an async function is not part of the language",
+                span=span_of(file, node),
+                cure="write def: a kernel runs to its end",
+            )
+        return file, node
 
     @property
     def file(self) -> str:

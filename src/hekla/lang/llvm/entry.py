@@ -107,9 +107,7 @@ class EntryText:
         if kind.kind == "float":
             number = self.make(f"call double {self._env('PyFloat_AsDouble')}(ptr {given})")
             self._check_error(self.make(f"fcmp une double {number}, -1.0"))
-            if kind != t.f64:
-                number = self.make(f"fptrunc double {number} to {register_type(kind)}")
-            return f"{register_type(kind)} {number}"
+            return f"{register_type(kind)} {self._narrowed(number, kind)}"
         function = "PyLong_AsLongLong" if kind.signed or kind.bits < 64 else "PyLong_AsUnsignedLongLong"
         number = self.make(f"call i64 {self._env(function)}(ptr {given})")
         self._check_error(self.make(f"icmp ne i64 {number}, -1"))
@@ -119,6 +117,34 @@ class EntryText:
             self._continue_if(self.make(f"icmp eq i64 {number}, {again}"))
             number = narrow
         return f"{register_type(kind)} {number}"
+
+    def _narrowed(self, number: str, kind: t.ScalarType) -> str:
+        """Return a double as a narrower float, by way of f32 as in the language: the direct way needs a library."""
+        if kind == t.f64:
+            return number
+        single = self.make(f"fptrunc double {number} to float")
+        if kind == t.f32:
+            return single
+        if kind == t.f16:
+            return self.make(f"fptrunc float {single} to half")
+        bits = self.make(f"bitcast float {single} to i32")
+        high = self.make(f"lshr i32 {bits}, 16")
+        half = self.make(f"add i32 {self.make(f'and i32 {high}, 1')}, 32767")
+        rounded = self.make(f"lshr i32 {self.make(f'add i32 {bits}, {half}')}, 16")
+        is_nan = self.make(f"fcmp uno float {single}, 0.0")
+        chosen = self.make(f"select i1 {is_nan}, i32 {self.make(f'or i32 {high}, 64')}, i32 {rounded}")
+        return self.make(f"bitcast i16 {self.make(f'trunc i32 {chosen} to i16')} to bfloat")
+
+    def _widened(self, number: str, kind: t.ScalarType) -> str:
+        """Return a narrower float as a double."""
+        if kind == t.f64:
+            return number
+        if kind == t.f16:
+            number = self.make(f"fpext half {number} to float")
+        elif kind == t.bf16:
+            bits = self.make(f"zext i16 {self.make(f'bitcast bfloat {number} to i16')} to i32")
+            number = self.make(f"bitcast i32 {self.make(f'shl i32 {bits}, 16')} to float")
+        return self.make(f"fpext float {number} to double")
 
     def _check_error(self, surely_good: str) -> None:
         """-1 may be the number or an error: ask, and on an error let `self` say it better."""
@@ -233,7 +259,7 @@ class EntryText:
         if kind.kind == "bool":
             return self.make(f"call ptr {self._env('PyBool_FromLong')}(i64 {self.make(f'zext i1 {value} to i64')})")
         if kind.kind == "float":
-            wide = value if kind == t.f64 else self.make(f"fpext {text} {value} to double")
+            wide = self._widened(value, kind)
             return self.make(f"call ptr {self._env('PyFloat_FromDouble')}(double {wide})")
         if kind.bits < 64:
             value = self.make(f"{'sext' if kind.signed else 'zext'} {text} {value} to i64")

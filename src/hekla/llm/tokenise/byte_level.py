@@ -25,8 +25,8 @@ class LibraryEncoder:
         return ids
 
 
-def byte_level_encoder(vocabulary: Vocabulary, merges: Sequence[str], pre: str, where: str) -> LibraryEncoder:
-    """Return the encoder of a GGUF's "gpt2" vocabulary.
+def byte_level_tokenizer(vocabulary: Vocabulary, merges: Sequence[str], pre: str, where: str) -> Tokenizer:
+    """Return the library's tokeniser of a GGUF's "gpt2" vocabulary, without its control tokens.
 
     Errors: UnsupportedError naming a pre-tokeniser that is not known; ModelFileError for merges of what is no token.
     """
@@ -51,7 +51,7 @@ def byte_level_encoder(vocabulary: Vocabulary, merges: Sequence[str], pre: str, 
     split = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in PATTERNS[pre]]
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*split, byte_level])
-    return LibraryEncoder(tokenizer)
+    return tokenizer
 
 
 def _pair(merge: str, where: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from hekla.base.errors import ModelFileError, UnsupportedError, quoted
 from hekla.llm.metadata import Metadata
-from hekla.llm.tokenise.byte_level import LibraryEncoder, byte_level_encoder
+from hekla.llm.tokenise.byte_level import LibraryEncoder, byte_level_tokenizer
 from hekla.llm.tokenise.huggingface import huggingface_tokeniser
 from hekla.llm.tokenise.sentencepiece import SentencePieceEncoder
 from hekla.llm.tokenise.tokeniser import PlainEncoder, Tokeniser
@@ -33,7 +33,7 @@ def make_tokeniser(metadata: Metadata, folder: Path, vocabulary_tokens: int) -> 
             where=f"{own.where}: tokenizer.ggml.model",
             cure=f"known: {', '.join(sorted(_SPELLINGS))}",
         )
-    vocabulary = _vocabulary(own, _SPELLINGS[model])
+    vocabulary = gguf_vocabulary(own)
     if len(vocabulary.texts) > vocabulary_tokens:
         raise ModelFileError(
             f"expected at most {vocabulary_tokens} tokens, the rows of the embedding, found {len(vocabulary.texts)}",
@@ -43,10 +43,7 @@ def make_tokeniser(metadata: Metadata, folder: Path, vocabulary_tokens: int) -> 
     adds_space = model == "llama" and own.flag("add_space_prefix", True)
     plain: PlainEncoder
     if model == "gpt2":
-        merges = own.texts("merges")
-        if merges is None:
-            raise own.wrong("merges", "an array of texts", None)
-        plain = byte_level_encoder(vocabulary, merges, own.text("pre", "default"), own.where)
+        plain = LibraryEncoder(byte_level_library(own, vocabulary))
     elif model == "llama":
         plain = SentencePieceEncoder(vocabulary, _scores(own, len(vocabulary.texts)), adds_space=adds_space)
     else:
@@ -66,7 +63,17 @@ def make_tokeniser(metadata: Metadata, folder: Path, vocabulary_tokens: int) -> 
     )
 
 
-def _vocabulary(own: Metadata, spelling: Spelling) -> Vocabulary:
+def byte_level_library(own: Metadata, vocabulary: Vocabulary) -> Tokenizer:
+    """Return the library's tokeniser of a byte-level vocabulary. Errors: as `make_tokeniser`."""
+    merges = own.texts("merges")
+    if merges is None:
+        raise own.wrong("merges", "an array of texts", None)
+    return byte_level_tokenizer(vocabulary, merges, own.text("pre", "default"), own.where)
+
+
+def gguf_vocabulary(own: Metadata) -> Vocabulary:
+    """Return all tokens of a GGUF. Errors: ModelFileError for tables that do not fit."""
+    spelling = _SPELLINGS[own.text("model")]
     stored = own.texts("tokens")
     if stored is None:
         raise own.wrong("tokens", "an array of texts", None)

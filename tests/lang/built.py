@@ -155,7 +155,7 @@ def together() -> i32:
     met = buffer(i64, 1)
     a = arrived.mut()
     m = met.mut()
-    for i in parallel(4):
+    for _ in parallel(4):
         atomic_add(a, 0, 1)
         turns = i64(0)
         while atomic_load(a, 0) < 4 and turns < 100000000:

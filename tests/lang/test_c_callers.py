@@ -1,4 +1,4 @@
-"""C programs call products through the header that is made with them, and broken promises are faults in checked builds."""
+"""C programs call products through their headers, and broken promises are faults in checked builds."""
 
 import ctypes
 import platform

@@ -81,13 +81,15 @@ def replaced(n: index, k: index) -> f32:
     return a[k]
 
 
+_FIELDS = (
+    "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+)  # fmt: skip
+
+
 class _Usage(ctypes.Structure):
     """glibc's struct mallinfo2."""
 
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-    ]
+    _fields_ = [(name, ctypes.c_size_t) for name in _FIELDS]
 
 
 def used_bytes() -> int:
@@ -118,7 +120,8 @@ def growth(call: Callable[[], object]) -> int:
 OUT = np.zeros(4, np.float32)
 CASES = {
     "moved": (moves, (N, N)), "of a branch": (moves, (4, 4)), "of an argument": (calls, (N, N, 0)),
-    "of a callee": (calls, (N, 0, N)), "of a loop": (loops, (N, N // 2)), "of a thread": (side_by_side, (N, N // 2, OUT)),
+    "of a callee": (calls, (N, 0, N)), "of a loop": (loops, (N, N // 2)),
+    "of a thread": (side_by_side, (N, N // 2, OUT)),
     "without memory": (too_much, (N,)), "replaced": (replaced, (N, N)),
 }  # fmt: skip
 
@@ -134,9 +137,9 @@ def test_a_fault_leaves_nothing_behind(name: str) -> None:
 
 @pytest.mark.parametrize("checked", [False, True])
 def test_kernels_that_meet_no_fault_leave_nothing_behind(checked: bool) -> None:
-    for kernel, given in ((moves, (N, 1)), (calls, (N, 1, 1)), (loops, (N, 1)), (replaced, (N, 1))):
-        run = kernel.with_options(checked=checked)
-        assert growth(lambda run=run, given=given: run(*given)) < 40 * N  # type: ignore[misc]  # bound at once
+    for program, given in ((moves, (N, 1)), (calls, (N, 1, 1)), (loops, (N, 1)), (replaced, (N, 1))):
+        run = program.with_options(checked=checked)
+        assert growth(lambda run=run, given=given: run(*given)) < 40 * N
 
 
 def test_the_measure_sees_a_leak() -> None:

@@ -1,4 +1,4 @@
-"""Every target with every kind it has: built, run where a runner is, and right beside NumPy with Hekla's own kernels."""
+"""Every target with every kind it has: built, run where a runner is, and right beside NumPy, with Hekla's kernels."""
 
 import ctypes
 import math
@@ -17,9 +17,13 @@ from tests.lang.link.test_bpf import PROG_TEST_RUN, bpf, load
 from hekla.lang.files import kernel_in
 from hekla.lang.link.architectures import ARCHITECTURES
 from hekla.lang.link.assemble import Making, assemble
-from hekla.lang.link.build import KINDS
+from hekla.lang.link.build import KINDS, start_object
 from hekla.lang.link.build import build as link
 from hekla.lang.link.elf_read import read_object
+from hekla.lang.link.executable import executable
+from hekla.lang.link.image import image
+from hekla.lang.link.start_check import start_check
+from hekla.lang.link.support import support_text
 from hekla.lang.products import build_product
 from hekla.lang.targets.known import NAMES, missing_features, target_named
 from hekla.lang.targets.x86 import native
@@ -144,8 +148,6 @@ define i32 @main() {
 
 def program_of_object(name: str, folder: Path) -> None:
     """Link an object into a program that calls it, as any linker would, and run that."""
-    import hekla.lang.link.build as parts
-
     target = target_named(name)
     content = build_product(kernel_in(FILE, "dot"), target=name, kind="object").content
     x, y = vectors()
@@ -156,16 +158,16 @@ def program_of_object(name: str, folder: Path) -> None:
         pytest.skip("an object of WebAssembly is for wasm-ld, which is not here; modules are linked by hekla.lang.link")
     main = read_object(assemble(text, target, Making(1)), "main")
     library = read_object(content, "dot.o")
-    support = read_object(assemble(parts.support_text(target, 4096, is_program=True), target, Making(1)), "support")
+    support = read_object(assemble(support_text(target, 4096, is_program=True), target, Making(1)), "support")
     objects = [main, library, support]
     if target.memory is not None:
-        objects += [parts.start_check("main", target), parts._start(target, "main")]
-        made = parts.image(objects, ARCHITECTURES[target.family], target.memory, elf=True)[0]
+        objects += [start_check("main", target), start_object(target, "main")]
+        made = image(objects, ARCHITECTURES[target.family], target.memory, elf=True)[0]
     else:
         if target.family != "x86-64":
-            objects.append(parts.start_check("main", target))
-        objects.append(parts._start(target, "main"))
-        made = parts.executable(objects, ARCHITECTURES[target.family], "_start")[0]
+            objects.append(start_check("main", target))
+        objects.append(start_object(target, "main"))
+        made = executable(objects, ARCHITECTURES[target.family], "_start")[0]
     path.write_bytes(made)
     path.chmod(0o755)
     done = subprocess.run(command(target.family, path), check=False, timeout=60)

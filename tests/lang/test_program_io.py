@@ -1,4 +1,4 @@
-"""Programs print, read and take arguments on every machine, and mean the same in this process and in the interpreter."""
+"""Programs print, read and take arguments on every machine, and mean the same in this process and interpreted."""
 
 import os
 import subprocess

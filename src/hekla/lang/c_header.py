@@ -9,12 +9,15 @@ _SCALARS = {
     **{f"i{bits}": f"int{bits}_t" for bits in (8, 16, 32, 64)},
     **{f"u{bits}": f"uint{bits}_t" for bits in (8, 16, 32, 64)},
 }  # fmt: skip
-_KEYWORDS = frozenset(
-    "asm auto bool break case catch char class const constexpr continue default delete do double else enum explicit export "
-    "extern false fault float for friend goto if inline int long mutable namespace new operator private protected public "
-    "register restrict return short signed sizeof static struct switch template this throw true try typedef typename union "
-    "unsigned using virtual void volatile while".split()
-)  # of C and C++, and the name of the parameter that is ours
+# of C and C++, and the name of the parameter that is ours
+_KEYWORDS = frozenset({
+    "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "constexpr", "continue", "default",
+    "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "fault", "float", "for",
+    "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "operator", "private",
+    "protected", "public", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
+    "switch", "template", "this", "throw", "true", "try", "typedef", "typename", "union", "unsigned", "using",
+    "virtual", "void", "volatile", "while",
+})  # fmt: skip
 
 
 def c_header(function: Function, words: str, *, faults: bool, checked: bool) -> str:

@@ -288,9 +288,9 @@ class _Lowering:
         return self._emit(e.name, [self.expression(a) for a in e.args], e.type, e.span, e.attrs)
 
     def _x_call(self, e: hir.Call) -> Value:
-        """Owned arguments are moved last, when no other can end the kernel; what a callee takes of a region it gives back.
+        """Owned arguments are moved last, when no other can end the kernel.
 
-        Unless it returns a view of it: then the region keeps all that was taken.
+        What a callee takes of a region it gives back, unless it returns a view of it: then the region keeps it all.
         """
         args: list[Value | None] = []
         moved: list[tuple[int, hir.Place]] = []

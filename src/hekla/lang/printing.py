@@ -132,7 +132,7 @@ def put_exponent(exponent: index, out: MutView[u8, 1], at: index) -> index:
 
 
 @kernel
-def put_float(x: f64, out: MutView[u8, 1]) -> index:
+def put_float(x: f64, out: MutView[u8, 1]) -> index:  # noqa: C901  one number from its bits to its text
     """Write a finite number with six digits, as format(x, ".6g") does; return how many bytes."""
     bits = bitcast(u64, x)
     at = 0

@@ -92,7 +92,7 @@ def add_program(function: Function, text: Text, target: Target, kind: str) -> No
 
 
 def add_c_interface(function: Function, text: Text, target: Target, *, checked: bool) -> list[str]:
-    """Add the function that C calls, and return what else is exported. The rules are those of docs/formats/products.md."""
+    """Add the function that C calls (docs/formats/products.md has the rules), and return what else is exported."""
     over_c_library(text)
     faults = text.faults or checked
     params = flat_params([(f"a{i}", p.type) for i, p in enumerate(function.params)])
@@ -127,7 +127,7 @@ def add_c_interface(function: Function, text: Text, target: Target, *, checked: 
 
 
 def _extension(kind: t.Type, target: Target) -> str:
-    """Return how C widens a narrow integer: to 32 bits by its sign; RISC-V widens 32 bits to 64 with the sign always."""
+    """Return how C widens a narrow integer: to 32 bits by its sign; RISC-V widens 32 bits with the sign always."""
     if not isinstance(kind, t.ScalarType) or kind.kind == "float" or kind.bits == 64:
         return ""
     if kind.bits == 32:

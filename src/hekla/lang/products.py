@@ -100,7 +100,8 @@ def _check_signature(compiled: Compiled, *, is_program: bool) -> None:
     kinds = [p.type for p in function.params]
     if is_program and (kinds not in ([], [ARGUMENTS]) or function.result != t.i32):
         raise ArgumentError(
-            "a program is a kernel that returns i32, its exit status, and takes nothing or one View[u8, 1], its arguments",
+            "a program is a kernel that returns i32, its exit status, and takes nothing or one View[u8, 1], "
+            "its arguments",
             where=f"{function.name}()",
             cure="wrap it in one, or build another kind",
         )

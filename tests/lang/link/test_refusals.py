@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from tests.lang.link.machines import QUIET, SEMIHOSTING, command
 
-from hekla.lang.link import build as parts
 from hekla.lang.link.architectures import ARCHITECTURES
 from hekla.lang.link.assemble import Making, assemble
-from hekla.lang.link.build import build
+from hekla.lang.link.build import build, start_object
 from hekla.lang.link.elf_read import read_object
-from hekla.lang.link.start_check import load_check, refusal
+from hekla.lang.link.executable import executable
+from hekla.lang.link.start_check import load_check, refusal, start_check
 from hekla.lang.link.start_x86 import REFUSED
 from hekla.lang.targets.known import target_named
 from hekla.lang.targets.x86 import CHECKED, native
@@ -92,10 +92,10 @@ def test_what_a_loader_calls_refuses_by_what_linux_says(name: str, capable: bool
     assert check is not None
     base = target_named(target.family)
     text = HOST.replace("HWCAP", "-1" if capable else "1")
-    objects = [read_object(assemble(text, base, Making(1)), "main"), check, parts.start_check("main", base)]
-    objects.append(parts._start(base, "main"))
+    objects = [read_object(assemble(text, base, Making(1)), "main"), check, start_check("main", base)]
+    objects.append(start_object(base, "main"))
     path = tmp_path / "program"
-    path.write_bytes(parts.executable(objects, ARCHITECTURES[target.family], "_start")[0])
+    path.write_bytes(executable(objects, ARCHITECTURES[target.family], "_start")[0])
     path.chmod(0o755)
     done = subprocess.run(command(target.family, path), capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == ((5, "") if capable else (REFUSED, refusal(target) + "\n"))

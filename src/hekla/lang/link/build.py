@@ -136,19 +136,20 @@ def _link(text: str, target: Target, kind: str, names: Sequence[str], making: Ma
     elif kind == "flat":
         content, outputs = flat(objects, architecture, entry)
     elif target.memory is not None:
-        objects += [start_check(entry, target), _start(target, entry)]
+        objects += [start_check(entry, target), start_object(target, entry)]
         content, outputs, flash = image(objects, architecture, target.memory, elf=kind == "executable")
         ram = _memory([(o.flags, NOBITS, o.size) for o in outputs])[1]
         return content, tuple((o.name, o.size) for o in outputs), flash, ram + target.memory.stack_bytes
     else:
         if target.family != "x86-64":
             objects.append(start_check(entry, target))
-        content, outputs = executable([*objects, _start(target, entry)], architecture, "_start")
+        content, outputs = executable([*objects, start_object(target, entry)], architecture, "_start")
     flash, ram = _memory([(o.flags, NOBITS if o.is_zeros else 1, o.size) for o in outputs])
     return content, tuple((o.name, o.size) for o in outputs), flash, ram
 
 
-def _start(target: Target, entry: str) -> ObjectFile:
+def start_object(target: Target, entry: str) -> ObjectFile:
+    """Return the start code of a program."""
     match target.family:
         case "x86-64":
             return start_x86(entry, target)

@@ -3,8 +3,8 @@
 The stack at the start of a program (System V ABI, "Process Initialization"), in words of 8 bytes: the number of
 arguments, their addresses, 0, the environment's addresses, 0, then pairs of kind and value up to kind 0. Kinds 16 and
 26 are AT_HWCAP and AT_HWCAP2; their bits are the kernel's (arch/arm64/include/uapi/asm/hwcap.h; for RISC-V one bit for
-each letter of the instruction set, A lowest). A Cortex-M7 says in MVFR0, at 0xe000ef40, bits 8 to 11, whether it computes
-with f64: 2 (Armv7-M Architecture Reference Manual, B3.2.20); not all do.
+each letter of the instruction set, A lowest). A Cortex-M7 says in MVFR0, at 0xe000ef40, bits 8 to 11, whether it
+computes with f64: 2 (Armv7-M Architecture Reference Manual, B3.2.20); not all do.
 """
 
 from dataclasses import replace

@@ -61,7 +61,8 @@ define i32 @hekla_open(ptr %path, i32 %count, i32 %writing) {
   %writes = icmp ne i32 %writing, 0
   %flags = select i1 %writes, i32 9, i32 0
   %rights = select i1 %writes, i64 64, i64 2
-  %error = call i32 @hekla_wasi_open(i32 3, i32 1, ptr %path, i32 %count, i32 %flags, i64 %rights, i64 0, i32 0, ptr %file)
+  %error = call i32 @hekla_wasi_open(i32 3, i32 1, ptr %path, i32 %count, i32 %flags, i64 %rights, i64 0, i32 0,
+                                     ptr %file)
   %made = load i32, ptr %file
   %bad = icmp ne i32 %error, 0
   %result = select i1 %bad, i32 -1, i32 %made

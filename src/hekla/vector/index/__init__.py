@@ -1,0 +1,1 @@
+"""Indexes over vectors: exact and by graph, as values that are built, written as one blob, mapped and searched."""

@@ -18,7 +18,7 @@ class VectorSet:
     nearest: NDArray[np.int64]
 
 
-def clustered(n: int, *, dimension: int = 128, queries: int = 1000, seed: int = 1, intrinsic: int = 44) -> VectorSet:
+def clustered(n: int, *, dimension: int = 128, queries: int = 1000, seed: int = 1, intrinsic: int = 60) -> VectorSet:
     """Return clusters, each stretched in its own directions; local intrinsic dimension about 24 at 128-d.
 
     A cluster's axes shrink along a power law, and its weight is drawn from a Dirichlet distribution.
@@ -27,7 +27,7 @@ def clustered(n: int, *, dimension: int = 128, queries: int = 1000, seed: int = 
     centres = rng.normal(size=(CLUSTERS, dimension)).astype(np.float32) * 0.6
     weights = rng.dirichlet(np.full(CLUSTERS, 2.0))
     which = rng.choice(CLUSTERS, n + queries, p=weights)
-    spectrum = (1.0 / np.sqrt(1 + np.arange(intrinsic) / 12)).astype(np.float32)
+    spectrum = (1.0 / np.sqrt(1 + np.arange(intrinsic) / 14)).astype(np.float32)
     points = np.empty((n + queries, dimension), np.float32)
     for cluster in range(CLUSTERS):
         mine = np.flatnonzero(which == cluster)

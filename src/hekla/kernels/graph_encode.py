@@ -41,6 +41,7 @@ from hekla.lang import (
     kernel,
     load,
     parallel,
+    prefetch,
     reduce_add,
     reduce_or,
     select,
@@ -51,7 +52,7 @@ from hekla.lang import (
 )
 from hekla.lang.sweep import Sweep
 
-LANES, WORD = 16, 64
+LANES, WORD, LINE = 16, 64, 16
 INFINITY = math.inf
 STEP = 0.9957  # levels of two bits for a normal coordinate of size 1: Max, "Quantizing for minimum distortion", 1960
 
@@ -74,7 +75,7 @@ def lane_products(a, b):
 def reference_encode_blocks(bits):
     """Say it in NumPy."""
 
-    def reference(blocks, first, last, width):
+    def reference(blocks, first, last, width, threads):
         ids_at = HEADER + width // 2
         own = own_vectors(blocks, width).astype(np.float32)
         for node in range(first, last):
@@ -170,14 +171,28 @@ def clear_edge(blocks: MutView[u32, 2], node: index, slot: index, width: index, 
 
 
 @kernel
-def encode_blocks(blocks: MutView[u32, 2], first: index, last: index, width: index, *, bits: Const):
-    for i in parallel(last - first, unproved="a node writes its own constants, factors and codes, which no other reads"):
-        count = index(blocks[first + i, COUNT_AT])
-        for slot in range(DEGREE):
-            if slot < count:
-                encode_edge(blocks, first + i, slot, width, bits=bits)
-            else:
-                clear_edge(blocks, first + i, slot, width, bits=bits)
+def encode_block(blocks: MutView[u32, 2], node: index, width: index, *, bits: Const):
+    """Write what a node knows of all its neighbours."""
+    count = index(blocks[node, COUNT_AT])
+    for j in range(min(count, DEGREE)):
+        other = index(blocks[node, neighbours_at(width) + j])
+        for i in range(HEADER, HEADER + width // 2, LINE):
+            prefetch(blocks, other, i)
+    for slot in range(DEGREE):
+        if slot < count:
+            encode_edge(blocks, node, slot, width, bits=bits)
+        else:
+            clear_edge(blocks, node, slot, width, bits=bits)
+
+
+@kernel
+def encode_blocks(
+    blocks: MutView[u32, 2], first: index, last: index, width: index, threads: index, *, bits: Const
+):
+    m = last - first
+    for t in parallel(threads, unproved="a node writes its own constants, factors and codes, which no other reads"):
+        for node in range(first + t * m // threads, first + (t + 1) * m // threads):
+            encode_block(blocks, node, width, bits=bits)
 
 
 def sample_blocks(rng, nodes, width, bits):
@@ -195,7 +210,7 @@ def sample_blocks(rng, nodes, width, bits):
 
 def cases(bits):
     """A few nodes of two widths."""
-    return lambda rng: [(sample_blocks(rng, 3, width, bits), 0, 2, width) for width in (64, 192)]
+    return lambda rng: [(sample_blocks(rng, 3, width, bits), 0, 2, width, 2) for width in (64, 192)]
 
 
 SWEEPS = tuple(

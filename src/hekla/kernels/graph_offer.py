@@ -2,7 +2,7 @@
 
 Shapes:  products (m, columns) f32: row i has the inner products of member i with others; squares of rows (m,) and columns;
          rows (m,) u32: whose list; columns (c,) u32: numbers offered; lists (n, capacity) u64 of keys (`graph_pool`), sorted,
-         2^64 - 1 where there is none; sizes (n,) u32.
+         2^64 - 1 where there is none; sizes (n,) u32. `threads` share the rows.
 Errors:  no row occurs twice in one call. A node is not offered to itself.
 Source:  definition; groups that overlap instead of a search for each node: "PiPNN: ultra-scalable graph-based nearest
          neighbor indexing", 2026.
@@ -18,7 +18,7 @@ from hekla.lang.sweep import Sweep
 LANES = 16
 
 
-def reference_offer_products(products, row_squares, column_squares, rows, columns, lists, sizes):
+def reference_offer_products(products, row_squares, column_squares, rows, columns, threads, lists, sizes):
     """Say it in NumPy."""
     capacity = lists.shape[1]
     for i, row in enumerate(rows):
@@ -46,6 +46,32 @@ def offer(lists: MutView[u64, 2], sizes: MutView[u32, 1], row: index, key: u64):
         sizes[row] = u32(size + 1)
 
 
+@kernel(inline=True)
+def offer_row(
+    products: View[f32, 1],
+    row_square: f32,
+    column_squares: View[f32, 1],
+    row: index,
+    columns: View[u32, 1],
+    lists: MutView[u64, 2],
+    sizes: MutView[u32, 1],
+):
+    capacity = lists.shape[1]
+    c = len(columns)
+    limit = f32(3e38)
+    for at in range(0, c, LANES):
+        left = c - at
+        square = load(column_squares, at, width=LANES, count=left) + row_square
+        near = square - 2.0 * load(products, at, width=LANES, count=left)
+        if any_lane(near <= limit):
+            for j in range(at, min(at + LANES, c)):
+                distance = (row_square + column_squares[j]) - 2.0 * products[j]
+                if index(columns[j]) != row and distance <= limit:
+                    offer(lists, sizes, row, key_of(distance, columns[j]))
+            if index(sizes[row]) == capacity:
+                limit = distance_of(lists[row, capacity - 1])
+
+
 @kernel
 def offer_products(
     products: View[f32, 2],
@@ -53,26 +79,15 @@ def offer_products(
     column_squares: View[f32, 1],
     rows: View[u32, 1],
     columns: View[u32, 1],
+    threads: index,
     lists: MutView[u64, 2],
     sizes: MutView[u32, 1],
 ):
     """Offer every column to every row, at the squared distance |row|^2 + |column|^2 - 2 product."""
-    capacity = lists.shape[1]
-    c = len(columns)
-    for i in parallel(len(rows), unproved="a row occurs once"):
-        row = index(rows[i])
-        limit = f32(3e38)
-        for at in range(0, c, LANES):
-            left = c - at
-            square = load(column_squares, at, width=LANES, count=left) + row_squares[i]
-            near = square - 2.0 * load(products, i, at, width=LANES, count=left)
-            if any_lane(near <= limit):
-                for j in range(at, min(at + LANES, c)):
-                    if index(columns[j]) != row:
-                        distance = (row_squares[i] + column_squares[j]) - 2.0 * products[i, j]
-                        offer(lists, sizes, row, key_of(distance, columns[j]))
-                if index(sizes[row]) == capacity:
-                    limit = distance_of(lists[row, capacity - 1])
+    m = len(rows)
+    for t in parallel(threads, unproved="a thread has the rows of its own share, and a row occurs once"):
+        for i in range(t * m // threads, (t + 1) * m // threads):
+            offer_row(products[i], row_squares[i], column_squares, index(rows[i]), columns, lists, sizes)
 
 
 @kernel
@@ -97,7 +112,7 @@ def product_cases(rng):
         squares = (points**2).sum(axis=1).astype(np.float32)
         rows, columns = np.arange(m, dtype=np.uint32), np.arange(c, dtype=np.uint32)[::-1].copy()
         products = (points[rows] @ points[columns].T).astype(np.float32)
-        made.append((products, squares[rows], squares[columns], rows, columns, *empty_lists(m + c, capacity)))
+        made.append((products, squares[rows], squares[columns], rows, columns, 2, *empty_lists(m + c, capacity)))
     return made
 
 

@@ -1,7 +1,7 @@
 """Neighbours of a node out of its candidates: those no other neighbour leads to, then the nearest of the rest.
 
 Shapes:  blocks (n, words) u32 with own vectors; lists (m, capacity) u64 of candidates, nearest first (`graph_pool`), sizes (m,) u32
-         -> edges (m, R) u64 of keys, nearest first, counts (m,) u32.
+         -> edges (m, R) u64 of keys, nearest first, counts (m,) u32. `threads` share the rows.
 Rule:    x becomes a neighbour of c unless a neighbour s chosen before has slack |s - x|^2 < |c - x|^2. A hop reads R codes whether
          they are used or not: places left over go to the nearest of those refused.
 Source:  Fu et al., "NSG", VLDB 2019; the slack, Subramanya et al., "DiskANN", NeurIPS 2019.
@@ -37,7 +37,7 @@ from hekla.lang.sweep import Sweep
 LANES, LINE, AHEAD = 16, 16, 6
 
 
-def reference_prune_lists(blocks, lists, sizes, width, slack, edges, counts):
+def reference_prune_lists(blocks, lists, sizes, width, slack, threads, edges, counts):
     """Say it in NumPy."""
     own = own_vectors(blocks, width).astype(np.float64)
     added = np.sqrt(blocks[:, ADDED_AT].view(np.float32).astype(np.float64))
@@ -125,14 +125,17 @@ def prune_lists(
     sizes: View[u32, 1],
     width: index,
     slack: f32,
+    threads: index,
     edges: MutView[u64, 2],
     counts: MutView[u32, 1],
 ):
-    for i in parallel(lists.shape[0]):
-        count = prune_list(blocks, lists[i], index(sizes[i]), width, slack, edges[i])
-        counts[i] = u32(count)
-        for j in range(count, DEGREE):
-            edges[i, j] = FULL_KEY
+    m = lists.shape[0]
+    for t in parallel(threads, unproved="a thread writes the rows of its own share"):
+        for i in range(t * m // threads, (t + 1) * m // threads):
+            count = prune_list(blocks, lists[i], index(sizes[i]), width, slack, edges[i])
+            counts[i] = u32(count)
+            for j in range(count, DEGREE):
+                edges[i, j] = FULL_KEY
 
 
 def cases(rng):
@@ -149,7 +152,7 @@ def cases(rng):
             sizes[i] = len(order)
             lists[i, : len(order)] = distances[order].view(np.uint32).astype(np.uint64) << np.uint64(32) | order.astype(np.uint64)
             lists[i, : len(order)].sort()
-        made.append((blocks, lists, sizes, width, np.float32(1.1), np.zeros((4, DEGREE), np.uint64), np.zeros(4, np.uint32)))
+        made.append((blocks, lists, sizes, width, np.float32(1.1), 2, np.zeros((4, DEGREE), np.uint64), np.zeros(4, np.uint32)))
     return made
 
 

@@ -2,7 +2,8 @@
 
 Shapes:  blocks (n, words) u32 with own vectors; lists (m, capacity) u64 of candidates, nearest first (`graph_pool`), sizes (m,) u32
          -> edges (m, R) u64 of keys, nearest first, counts (m,) u32. `threads` share the rows.
-Rule:    x becomes a neighbour of c unless a neighbour s chosen before has slack |s - x|^2 < |c - x|^2. A hop reads R codes whether
+Rule:    x becomes a neighbour of c unless a neighbour s chosen before has slack |s - x|^2 <= |c - x|^2: of equal vectors
+         one is enough. A hop reads R codes whether
          they are used or not: places left over go to the nearest of those refused.
 Source:  Fu et al., "NSG", VLDB 2019; the slack, Subramanya et al., "DiskANN", NeurIPS 2019.
 """
@@ -47,7 +48,7 @@ def reference_prune_lists(blocks, lists, sizes, width, slack, threads, edges, co
         for key in keys[:size].tolist():
             x = key & 0x3FFFFFFF
             distance = np.uint32(key >> 32).view(np.float32)
-            near = (slack * ((own[s & 0x3FFFFFFF] - own[x]) ** 2).sum() < distance for s in chosen)
+            near = (slack * ((own[s & 0x3FFFFFFF] - own[x]) ** 2).sum() <= distance for s in chosen)
             (refused if len(chosen) == DEGREE or any(near) else chosen).append(key)
         kept = sorted(chosen + refused[: DEGREE - len(chosen)])
         edges[i, : len(kept)], counts[i] = kept, len(kept)
@@ -75,7 +76,7 @@ def is_led_to(chosen: View[f32, 1], count: index, x: View[f32, 1], limit: f32, s
             e = load(chosen, base + i + LANES, width=LANES) - load(x, i + LANES, width=LANES)
             b = fma(e, e, b)
         rest = load(chosen, base + n - LANES, width=LANES) - load(x, n - LANES, width=LANES)
-        if slack * reduce_add(fma(rest, rest, a) + b) < limit:
+        if slack * reduce_add(fma(rest, rest, a) + b) <= limit:
             return True
     return False
 

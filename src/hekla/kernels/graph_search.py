@@ -364,6 +364,22 @@ def scan_allowed(
 
 
 @kernel
+def count_passing(allowed: View[u64, 1], dead: View[u64, 1], n: index) -> index:
+    """Return how many of the first n nodes are allowed and not dead."""
+    total = u64(0)
+    for at in range(0, n, 64):
+        word = u64(FULL_KEY)
+        if len(allowed) > 0:
+            word = allowed[at // 64] if at // 64 < len(allowed) else u64(0)
+        if at // 64 < len(dead):
+            word &= ~dead[at // 64]
+        if n - at < 64:
+            word &= (u64(1) << u64(n - at)) - 1
+        total += popcount(word)
+    return index(i64(total))
+
+
+@kernel
 def split_keys(
     keys: View[u64, 2],
     counts: View[index, 1],
@@ -393,6 +409,7 @@ def walk_and_scan(
     allowed: View[u64, 1],
     dead: View[u64, 1],
     hops: index,
+    passing: MutView[index, 1],
     nodes: MutView[index, 3],
     distances: MutView[f32, 3],
 ):
@@ -429,12 +446,13 @@ def walk_and_scan(
             blocks, roots, queries[i : i + 1], mean, signs, 1.0, allowed, dead, n * DEGREE, 2, ALL_HOPS, n * DEGREE, 1,
             keys[2:3], states[2:3], bits=1, filtered=True,
         )  # fmt: skip
+        passing[0] = count_passing(allowed, dead, n)
         for way in range(3):
             counts[way] = states[way, STATE_FOUND]
         split_keys(keys, counts.view(), 2.0, constants.view(), nodes[i], distances[i])
 
 
-def reference_walk_and_scan(blocks, roots, queries, mean, signs, allowed, dead, hops, nodes, distances):
+def reference_walk_and_scan(blocks, roots, queries, mean, signs, allowed, dead, hops, counted, nodes, distances):
     """Say it in NumPy: all that are allowed and not dead, nearest first, whichever way."""
     width = signs.shape[1]
     rotated = np.zeros((len(queries), width))
@@ -443,6 +461,7 @@ def reference_walk_and_scan(blocks, roots, queries, mean, signs, allowed, dead, 
     passing = np.unpackbits(allowed.view(np.uint8), bitorder="little")[: len(own)] if len(allowed) else np.ones(len(own))
     if len(dead):
         passing = passing * (1 - np.unpackbits(dead.view(np.uint8), bitorder="little")[: len(own)])
+    counted[0] = np.sum(passing)
     nodes[:], distances[:] = -1, np.nan
     for i, query in enumerate(rotated):
         exact = ((own - query) ** 2).sum(axis=1) + blocks[:, ADDED_AT].view(np.float32)
@@ -468,7 +487,7 @@ def cases(rng):
         queries = normal(rng, (1, 50))
         made.append((
             blocks[:n].copy(), blocks[n:].copy(), queries, normal(rng, (50,)), rotation_signs(width, 1), allowed, dead,
-            hops, np.zeros((1, 3, KEPT), np.int64), np.zeros((1, 3, KEPT), np.float32),
+            hops, np.zeros(1, np.int64), np.zeros((1, 3, KEPT), np.int64), np.zeros((1, 3, KEPT), np.float32),
         ))  # fmt: skip
     return made
 

@@ -70,8 +70,9 @@ def measure_lists(
                 fetch_own(blocks, node_of(given[i, j]), width)
             for j in range(index(given_sizes[i])):
                 other = node_of(given[i, j])
-                distance = node_distance(blocks, other, added, query.view())
-                offer(lists, sizes, i, key_of(distance, u32(other)))
+                if other != first + i:
+                    distance = node_distance(blocks, other, added, query.view())
+                    offer(lists, sizes, i, key_of(distance, u32(other)))
 
 
 @kernel
@@ -99,7 +100,7 @@ def explore_nodes(
         touched = buffer(u32, 4096)
         sums = Array[f32, 2](0.0)
         state = Array[index, STATE_WORDS](0)
-        none = Array[u64, 0 + 1](0)
+        none = Array[u64, 1](0)
         for i in range(t * m // threads, (t + 1) * m // threads):
             for j in range(STATE_WORDS):
                 state[j] = 0

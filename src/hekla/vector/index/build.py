@@ -27,6 +27,7 @@ MAX_DIMENSION = 65536
 CAPACITY = 96  # candidates of a node
 SLACK = 1.0
 ENTRIES = 512  # places a search may begin at
+LARGEST = 60000.0  # of a coordinate of size 1 on average: what lies farther out is as far as f16 can say
 MAX_ISLANDS = 2048  # parts of the graph that get an entry of their own
 
 Keys = NDArray[np.uint64]
@@ -80,7 +81,7 @@ def _space_and_rows(vectors: Numbers, metric: Metric, seed: int) -> tuple[Space,
 def blank_blocks(space: Space, points: NDArray[np.float32], added: NDArray[np.float32], bits: int) -> Blocks:
     """Return blocks with own vectors and without neighbours."""
     blocks = huge_array(len(points), block_words(space.width, bits))
-    own_vectors(blocks, space.width)[:] = points
+    own_vectors(blocks, space.width)[:] = np.clip(points, -LARGEST, LARGEST)
     blocks[:, ADDED_AT] = added.view(np.uint32)
     return blocks
 

@@ -17,7 +17,7 @@ class GraphIndex:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._searcher = Searcher(graph.space)
+        self._searcher = Searcher(graph.space.width)
 
     def __len__(self) -> int:
         return len(self.graph)

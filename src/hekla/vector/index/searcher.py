@@ -75,10 +75,10 @@ class Scratch:
 
 
 class Searcher:
-    """Searches graphs of one space from any number of threads; keeps a set of working memory for each that is in a search."""
+    """Searches graphs of one width from any number of threads; keeps working memory for each that is in a search."""
 
-    def __init__(self, space: Space) -> None:
-        self._space = space
+    def __init__(self, width: int) -> None:
+        self._width = width
         self._idle: list[Scratch] = []
 
     def one(
@@ -94,16 +94,16 @@ class Searcher:
     ) -> Found:
         """Return the k nearest of one query, (dimension,). See `GraphIndex.search`."""
         started = time.perf_counter() if deadline_s is not None else 0.0
-        given = self._prepared(query)
+        given = _prepared(graph.space, query)
         _check(k, ef)
         try:
             scratch = self._idle.pop()  # one step of the interpreter: threads need no lock
         except IndexError:
-            scratch = Scratch(self._space.width)
+            scratch = Scratch(self._width)
         try:
             search = _Search(graph, given, k, max(ef, k), allowed, dead, scratch)
             search.run(None if deadline_s is None else started + deadline_s)
-            return search.found(self._space)
+            return search.found(graph.space)
         finally:
             self._idle.append(scratch)
 
@@ -112,7 +112,7 @@ class Searcher:
     ) -> FoundMany:
         """Return the k nearest of each query, (q, dimension). See `GraphIndex.search_many`."""
         _check(k, ef)
-        given = self._space.prepared(queries, "queries")
+        given = graph.space.prepared(queries, "queries")
         ef = max(ef, k)
         rows, distances = np.empty((len(given), k), np.int64), np.empty((len(given), k), np.float32)
         plan = plan_of(graph, ef, allowed, dead)
@@ -125,7 +125,7 @@ class Searcher:
         is_filtered = allowed is not None or dead is not None
         best = np.zeros((len(given), k), np.uint64)
         states = np.zeros((len(given), STATE_WORDS), np.int64)
-        space = self._space
+        space = graph.space
         search_many(
             graph.blocks, graph.roots, given, space.mean, space.signs, space.scale,
             NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead,
@@ -137,14 +137,6 @@ class Searcher:
             found = self.one(graph, given[i], k, ef=ef, allowed=allowed, dead=dead, deadline_s=None)
             rows[i, : len(found.rows)], distances[i, : len(found.rows)] = found.rows, found.distances
         return FoundMany(rows, distances)
-
-    def _prepared(self, query: Numbers) -> NDArray[np.float32]:
-        space = self._space
-        if query.shape != space.mean.shape:
-            raise ShapeError("query", expected=f"({space.dimension},)", got=query.shape)
-        if query.dtype != np.float32 or not query.flags.c_contiguous or space.metric is Metric.COSINE:
-            return space.prepared(query[None], "query")[0]
-        return query
 
 
 class _Search:
@@ -225,6 +217,16 @@ class _Search:
             distances,
         )  # fmt: skip
         return Found(rows[0], distances[0], self.is_complete, self.blocks_read)
+
+
+def _prepared(space: Space, query: Numbers) -> NDArray[np.float32]:
+    """Return a query as a prepared row; NaN in plain f32 is found by the kernel."""
+    if query.shape != space.mean.shape:
+        raise ShapeError("query", expected=f"({space.dimension},)", got=query.shape)
+    if query.dtype != np.float32 or not query.flags.c_contiguous or space.metric is Metric.COSINE:
+        found: NDArray[np.float32] = space.prepared(query[None], "query")[0]
+        return found
+    return query
 
 
 def plan_of(graph: Graph, ef: int, allowed: Bitmap | None, dead: Bitmap | None) -> Plan:

@@ -11,7 +11,7 @@ from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, NOBODY, neigh
 from hekla.kernels.graph_offer import empty_lists, offer
 from hekla.kernels.graph_pool import FULL_KEY, insert, key_of, node_of
 from hekla.kernels.graph_prune import fetch_own, prune_list
-from hekla.kernels.graph_search import ALL_HOPS, STATE_FOUND, STATE_HOPS, STATE_STEP, STATE_WORDS, begin, forget, walk
+from hekla.kernels.graph_search import ALL_HOPS, RECENT, STATE_FOUND, STATE_TOUCHED, STATE_STEP, STATE_WORDS, begin, forget, walk
 from hekla.lang import (
     Array,
     Const,
@@ -96,8 +96,9 @@ def explore_nodes(
         planes = buffer(u64, width // WORD * PLANES)
         pool = buffer(u64, ef + 1)
         best = buffer(u64, lists.shape[1])
-        seen = buffer(u64, (blocks.shape[0] + 63) // 64)
+        seen = buffer(u64, (blocks.shape[0] + 31) // 32)
         touched = buffer(u32, 4096)
+        recent = buffer(u64, RECENT)
         sums = Array[f32, 2](0.0)
         state = Array[index, STATE_WORDS](0)
         none = Array[u64, 1](0)
@@ -109,13 +110,13 @@ def explore_nodes(
             bit_planes(query.view(), planes.mut(), sums.mut())
             begin(
                 blocks.shape[0], roots, query.view(), planes.view(), sums.view(), none.view(), none.view(), ef,
-                pool.mut(), state.mut(), bits=bits, filtered=False,
+                pool.mut(), seen.mut(), touched.mut(), recent.mut(), state.mut(), bits=bits, filtered=False,
             )  # fmt: skip
             walk(
                 blocks, query.view(), planes.view(), sums.view(), none.view(), none.view(), ef, ahead, ALL_HOPS,
-                pool.mut(), best.mut(), seen.mut(), touched.mut(), state.mut(), bits=bits, filtered=False,
+                pool.mut(), best.mut(), seen.mut(), touched.mut(), recent.mut(), state.mut(), bits=bits, filtered=False,
             )  # fmt: skip
-            forget(seen.mut(), touched.view(), state[STATE_HOPS])
+            forget(seen.mut(), touched.view(), state[STATE_TOUCHED])
             for j in range(state[STATE_FOUND]):
                 other = node_of(best[j])
                 if other != first + i:

@@ -4,7 +4,7 @@ Shapes:  blocks (n, words) u32; roots (r, words) u32: blocks around the mean who
          query (d,) f32 with mean (d,), signs (4, w) and scale (`graph_rotate`); allowed, dead: bitmaps over nodes, u64, or
          of length 0: a node is found if allowed and not dead; best (capacity,) u64: keys of what was found (`graph_pool`).
 State:   state (8,) index, see STATE_*: a search that met `max_hops` is resumed by calling again with the same arrays.
-         seen is all 0 before the first call, and after the last.
+         seen (n / 32,) u64 is all 0 before the first call, and after the last.
 Method:  the list `pool` holds what is nearer than the ef-th candidate that passes; nodes that do not pass are walked through.
          Several nodes are on their way from memory at any time: the next to be read is chosen before the one read now
          is understood. The order of a beam search hardly matters; that it waits for each block matters most.
@@ -20,7 +20,7 @@ import numpy as np
 from hekla.kernels.graph_encode import encode_blocks, own_vectors, sample_blocks
 from hekla.kernels.graph_estimate import PLANES, bit_planes, estimates, nearer, own_distance
 from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, HEADER, NOBODY, neighbours_at
-from hekla.kernels.graph_pool import FULL_KEY, NODE_MASK, PASSING, TAKEN, distance_of, insert, key_of, node_of
+from hekla.kernels.graph_pool import FULL_KEY, NODE_MASK, PASSING, TAKEN, distance_of, insert, key_of, lower, node_of, place_of, place_of_key
 from hekla.kernels.graph_prune import fetch_own
 from hekla.kernels.graph_rotate import reference_rotate_rows, rotate, rotation_signs
 from hekla.kernels.sizes import normal
@@ -51,9 +51,11 @@ from hekla.lang.sweep import Sweep
 LANES, WORD, LINE = 16, 64, 16
 FLIGHT = 8  # places for nodes on their way, a power of two
 STARTS = 8  # nodes a search begins at
-STATE_FOUND, STATE_HOPS, STATE_SIZE, STATE_PASSING, STATE_STEP, STATE_NEXT = 0, 1, 2, 3, 4, 5
+STATE_FOUND, STATE_HOPS, STATE_SIZE, STATE_PASSING, STATE_STEP, STATE_NEXT, STATE_TOUCHED = 0, 1, 2, 3, 4, 5, 6
 STATE_WORDS = 8
+RECENT = 2048  # places for the last estimate of a node, by the lowest bits of its number
 KEPT = 12  # of the sweep
+LISTED, READ = 1, 2  # marks of a node in `seen`, two bits each: it was put into the pool, its block was read
 FRESH, UNFINISHED, DONE, NOT_FINITE = 0, 1, 2, 3
 FARTHEST = 3e38
 ALL_HOPS = 1 << 60
@@ -118,6 +120,51 @@ def admit(pool: MutView[u64, 1], state: MutView[index, 1], key: u64, ef: index) 
 
 
 @kernel(inline=True)
+def mark(seen: MutView[u64, 1], node: index, bit: index):
+    seen[node // 32] = seen[node // 32] | (u64(bit) << u64(2 * (node % 32)))
+
+
+@kernel(inline=True)
+def consider(
+    pool: MutView[u64, 1],
+    seen: MutView[u64, 1],
+    touched: MutView[u32, 1],
+    recent: MutView[u64, 1],
+    state: MutView[index, 1],
+    node: index,
+    key: u64,
+    ef: index,
+) -> index:
+    """Put a node into the pool, once: of the estimates several neighbours give the smallest counts. Return its place."""
+    marks = (seen[node // 32] >> u64(2 * (node % 32))) & 3
+    if marks & READ != 0:
+        return len(pool)
+    slot = node % RECENT
+    if marks & LISTED != 0:
+        size = state[STATE_SIZE]
+        old = recent[slot]
+        place = size
+        if node_of(old) == node:
+            if key >= old:
+                return len(pool)
+            place = place_of_key(pool, size, old)
+        else:
+            place = place_of(pool, size, node)
+            if place < size and key >= pool[place]:
+                return len(pool)
+        recent[slot] = key
+        if place < size:
+            return lower(pool, place, key)
+    else:
+        mark(seen, node, LISTED)
+        recent[slot] = key
+        if state[STATE_TOUCHED] < len(touched):
+            touched[state[STATE_TOUCHED]] = u32(node)
+        state[STATE_TOUCHED] += 1
+    return admit(pool, state, key, ef)
+
+
+@kernel(inline=True)
 def begin(
     n: index,
     roots: View[u32, 2],
@@ -128,6 +175,9 @@ def begin(
     dead: View[u64, 1],
     ef: index,
     pool: MutView[u64, 1],
+    seen: MutView[u64, 1],
+    touched: MutView[u32, 1],
+    recent: MutView[u64, 1],
     state: MutView[index, 1],
     *,
     bits: Const,
@@ -147,7 +197,7 @@ def begin(
                 if insert(starts.mut(), size, key) < STARTS and size < STARTS:
                     size += 1
     for i in range(size):
-        admit(pool, state, starts[i], ef)
+        consider(pool, seen, touched, recent, state, node_of(starts[i]), starts[i], ef)
 
 
 @kernel
@@ -165,6 +215,7 @@ def walk(
     best: MutView[u64, 1],
     seen: MutView[u64, 1],
     touched: MutView[u32, 1],
+    recent: MutView[u64, 1],
     state: MutView[index, 1],
     *,
     bits: Const,
@@ -187,14 +238,11 @@ def walk(
             key = pool[cursor]
             pool[cursor] = key | TAKEN
             chosen = node_of(key)
-            if not has_bit(seen, chosen):
-                fetch(blocks, chosen)
-                seen[chosen // 64] = seen[chosen // 64] | (u64(1) << u64(chosen % 64))
-                if state[STATE_HOPS] < len(touched):
-                    touched[state[STATE_HOPS]] = u32(chosen)
-                flight[(first + flying) % FLIGHT] = u32(key)
-                flying += 1
-                state[STATE_HOPS] += 1
+            fetch(blocks, chosen)
+            mark(seen, chosen, READ)
+            flight[(first + flying) % FLIGHT] = u32(key)
+            flying += 1
+            state[STATE_HOPS] += 1
         if flying == 0:
             break
         low = flight[first]
@@ -216,9 +264,9 @@ def walk(
             slot = index(trailing_zeros(near))
             near &= near - 1
             other = index(blocks[node, neighbours_at(width) + slot])
-            if other < n and not has_bit(seen, other):
+            if other < n:
                 key = key_of(found[slot], low_word(allowed, dead, other, filtered=filtered))
-                cursor = min(cursor, admit(pool, state, key, ef))
+                cursor = min(cursor, consider(pool, seen, touched, recent, state, other, key, ef))
     is_done = True
     for i in range(cursor, state[STATE_SIZE]):
         if (u32(pool[i]) & TAKEN) == 0:
@@ -227,14 +275,14 @@ def walk(
 
 
 @kernel(inline=True)
-def forget(seen: MutView[u64, 1], touched: View[u32, 1], hops: index):
+def forget(seen: MutView[u64, 1], touched: View[u32, 1], count: index):
     """Bring `seen` back to all 0."""
-    if hops > len(touched):
+    if count > len(touched):
         for i in range(len(seen)):
             seen[i] = 0
     else:
-        for i in range(hops):
-            seen[index(touched[i]) // 64] = 0
+        for i in range(count):
+            seen[index(touched[i]) // 32] = 0
 
 
 @kernel
@@ -257,6 +305,7 @@ def search_one(
     best: MutView[u64, 1],
     seen: MutView[u64, 1],
     touched: MutView[u32, 1],
+    recent: MutView[u64, 1],
     state: MutView[index, 1],
     *,
     bits: Const,
@@ -271,13 +320,13 @@ def search_one(
             state[STATE_STEP] = NOT_FINITE
             return
         bit_planes(query, planes, sums)
-        begin(blocks.shape[0], roots, query, planes, sums, allowed, dead, ef, pool, state, bits=bits, filtered=filtered)
+        begin(blocks.shape[0], roots, query, planes, sums, allowed, dead, ef, pool, seen, touched, recent, state, bits=bits, filtered=filtered)
     walk(
-        blocks, query, planes, sums, allowed, dead, ef, ahead, max_hops, pool, best, seen, touched, state,
+        blocks, query, planes, sums, allowed, dead, ef, ahead, max_hops, pool, best, seen, touched, recent, state,
         bits=bits, filtered=filtered,
     )  # fmt: skip
     if state[STATE_STEP] == DONE:
-        forget(seen, touched, state[STATE_HOPS])
+        forget(seen, touched, state[STATE_TOUCHED])
 
 
 @kernel
@@ -308,18 +357,19 @@ def search_many(
         query = buffer(f32, width)
         planes = buffer(u64, width // WORD * PLANES)
         pool = buffer(u64, capacity)
-        seen = buffer(u64, (blocks.shape[0] + 63) // 64)
+        seen = buffer(u64, (blocks.shape[0] + 31) // 32)
         touched = buffer(u32, 4096)
+        recent = buffer(u64, RECENT)
         sums = Array[f32, 2](0.0)
         for i in range(t * m // threads, (t + 1) * m // threads):
             states[i, STATE_STEP] = FRESH
             search_one(
                 blocks, roots, queries[i], mean, signs, scale, allowed, dead, ef, ahead, max_hops,
-                query.mut(), planes.mut(), sums.mut(), pool.mut(), best[i], seen.mut(), touched.mut(), states[i],
+                query.mut(), planes.mut(), sums.mut(), pool.mut(), best[i], seen.mut(), touched.mut(), recent.mut(), states[i],
                 bits=bits, filtered=filtered,
             )  # fmt: skip
             if states[i, STATE_STEP] == UNFINISHED:
-                forget(seen.mut(), touched.view(), states[i, STATE_HOPS])
+                forget(seen.mut(), touched.view(), states[i, STATE_TOUCHED])
 
 
 @kernel
@@ -419,9 +469,10 @@ def walk_and_scan(
     width = signs.shape[1]
     query = buffer(f32, width)
     planes = buffer(u64, width // WORD * PLANES)
-    pool = buffer(u64, n * DEGREE)  # a node is in the pool once for each neighbour that told of it
-    seen = buffer(u64, (n + 63) // 64)
+    pool = buffer(u64, n + 1)
+    seen = buffer(u64, (n + 31) // 32)
     touched = buffer(u32, 2)
+    recent = buffer(u64, RECENT)
     sums = Array[f32, 2](0.0)
     all_keys = Array[Array[u64, KEPT], 3](Array[u64, KEPT](0))
     all_states = Array[Array[index, STATE_WORDS], 3](Array[index, STATE_WORDS](0))
@@ -434,8 +485,8 @@ def walk_and_scan(
         rests = hops
         while states[0, STATE_STEP] < DONE:
             search_one(
-                blocks, roots, queries[i], mean, signs, 1.0, allowed, dead, n * DEGREE, 3, rests, query.mut(), planes.mut(),
-                sums.mut(), pool.mut(), keys[0], seen.mut(), touched.mut(), states[0], bits=1, filtered=True,
+                blocks, roots, queries[i], mean, signs, 1.0, allowed, dead, n, 3, rests, query.mut(), planes.mut(),
+                sums.mut(), pool.mut(), keys[0], seen.mut(), touched.mut(), recent.mut(), states[0], bits=1, filtered=True,
             )  # fmt: skip
             rests += hops
         for j in range(STATE_WORDS):
@@ -443,7 +494,7 @@ def walk_and_scan(
         while states[1, STATE_STEP] != DONE:
             scan_allowed(blocks, query.view(), allowed, dead, hops, keys[1], states[1])
         search_many(
-            blocks, roots, queries[i : i + 1], mean, signs, 1.0, allowed, dead, n * DEGREE, 2, ALL_HOPS, n * DEGREE, 1,
+            blocks, roots, queries[i : i + 1], mean, signs, 1.0, allowed, dead, n, 2, ALL_HOPS, n + 1, 1,
             keys[2:3], states[2:3], bits=1, filtered=True,
         )  # fmt: skip
         passing[0] = count_passing(allowed, dead, n)

@@ -12,6 +12,7 @@ from hekla.kernels.graph_search import (
     ALL_HOPS,
     DONE,
     NOT_FINITE,
+    RECENT,
     STATE_FOUND,
     STATE_HOPS,
     STATE_STEP,
@@ -61,13 +62,14 @@ class Scratch:
         self.best = np.zeros(64, np.uint64)
         self.seen = np.zeros(0, np.uint64)
         self.touched = np.zeros(TOUCHED, np.uint32)
+        self.recent = np.zeros(RECENT, np.uint64)
         self.state = np.zeros(STATE_WORDS, np.int64)
         self.constants = np.zeros(1, np.float32)
 
     def make_room(self, nodes: int, pool: int, best: int) -> None:
         """Grow what is too small."""
-        if len(self.seen) * 64 < nodes:
-            self.seen = np.zeros(nodes // 32 + 64, np.uint64)
+        if len(self.seen) * 32 < nodes:
+            self.seen = np.zeros(nodes // 16 + 64, np.uint64)
         if len(self.pool) < pool:
             self.pool = np.zeros(2 * pool, np.uint64)
         if len(self.best) < best:
@@ -186,7 +188,7 @@ class _Search:
             search_one(
                 graph.blocks, graph.roots, self.given, space.mean, space.signs, space.scale, self.allowed, self.dead,
                 self.ef, AHEAD, hops, scratch.query, scratch.planes, scratch.sums, self.pool, self.best, scratch.seen,
-                scratch.touched, scratch.state, bits=graph.bits, filtered=self.is_filtered,
+                scratch.touched, scratch.recent, scratch.state, bits=graph.bits, filtered=self.is_filtered,
             )  # fmt: skip
             if until is None or scratch.state[STATE_STEP] != UNFINISHED or hops >= max_hops:
                 return False

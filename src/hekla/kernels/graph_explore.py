@@ -122,6 +122,12 @@ def explore_nodes(
                 if other != first + i:
                     distance = node_distance(blocks, other, added, query.view())
                     offer(lists, sizes, i, key_of(distance, u32(other)))
+                if j == 0 and best[0] >> 32 == 0:
+                    # an equal vector: a crowd of those fills the list, so its neighbours are offered as well
+                    for slot in range(DEGREE):
+                        third = index(blocks[other, neighbours_at(width) + slot])
+                        if third < blocks.shape[0] and third != first + i:
+                            offer(lists, sizes, i, key_of(node_distance(blocks, third, added, query.view()), u32(third)))
 
 
 @kernel

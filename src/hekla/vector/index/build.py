@@ -26,6 +26,7 @@ MAX_ROWS = 1 << 30  # numbers of nodes have 30 bits
 MAX_DIMENSION = 65536
 CAPACITY = 96  # candidates of a node
 SLACK = 1.0
+COPIES = 4  # equal vectors each of them leads to
 ENTRIES = 512  # places a search may begin at
 LARGEST = 60000.0  # of a coordinate of size 1 on average: what lies farther out is as far as f16 can say
 MAX_ISLANDS = 2048  # parts of the graph that get an entry of their own
@@ -62,13 +63,21 @@ def build_graph(vectors: Numbers, metric: Metric, options: GraphOptions | None =
         )
     space, rows = _space_and_rows(vectors, metric, options.seed)
     points, added = space.rotated(rows), space.added(rows)
-    blocks = blank_blocks(space, points, added, options.bits)
-    builder = _Builder(space, blocks, options, max(1, threads))
+    first, which = distinct(points, added)
+    if len(first) == len(points):
+        return GraphIndex(_graph_of(space, points, added, options, max(1, threads)))
+    single = _graph_of(space, points[first], added[first], options, max(1, threads))
+    return GraphIndex(with_copies(single, first, which, max(1, threads)))
+
+
+def _graph_of(
+    space: Space, points: NDArray[np.float32], added: NDArray[np.float32], options: GraphOptions, threads: int
+) -> Graph:
+    builder = _Builder(space, blank_blocks(space, points, added, options.bits), options, threads)
     builder.first_edges(points, added)
-    del points
-    for _ in range(options.refinements if len(rows) > 1 else 0):
+    for _ in range(options.refinements if len(points) > 1 else 0):
         builder.refine()
-    return GraphIndex(builder.graph())
+    return builder.graph()
 
 
 def _space_and_rows(vectors: Numbers, metric: Metric, seed: int) -> tuple[Space, NDArray[np.float32]]:
@@ -128,7 +137,8 @@ class _Builder:
         self.edges, self.counts = self._pruned(lists, sizes)
         write_edges(self.blocks, self.space.width, self.edges, self.counts)
         encode_blocks(self.blocks, 0, len(self.blocks), self.space.width, self.threads, bits=self.options.bits)
-        self.roots = make_roots(self.space, self.blocks, self.options.bits)
+        entries = entries_of(self.space, self.blocks)
+        self.roots = make_roots(self.space, self.blocks, self.options.bits, entries)
 
     def _pruned(self, lists: Keys, sizes: Counts) -> tuple[Keys, Counts]:
         edges, counts = _no_edges(len(lists))
@@ -150,6 +160,53 @@ def _no_edges(count: int) -> tuple[Keys, Counts]:
     return empty_lists(count, DEGREE)
 
 
+def distinct(
+    points: NDArray[np.float32], added: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first of each set of equal points, in order, and for each point the place of its first among those."""
+    if not len(points):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    words = np.concatenate((points.view(np.uint32), added[:, None].view(np.uint32)), axis=1)
+    odd = np.random.default_rng(0).integers(1, 1 << 63, words.shape[1], dtype=np.uint64) | np.uint64(1)
+    sums = np.zeros(len(words), np.uint64)
+    for column, factor in zip(words.T, odd, strict=True):  # a column at a time: no temporary of twice the points
+        sums += column * factor
+    _, first, which = np.unique(sums, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty(len(first), np.int64)
+    place[order] = np.arange(len(first))
+    first, which = first[order], place[which]
+    if not np.array_equal(words[first[which]], words):  # two sums met: all are taken for different
+        return np.arange(len(points)), np.arange(len(points))
+    return first, which
+
+
+def with_copies(single: Graph, first: NDArray[np.int64], which: NDArray[np.int64], threads: int) -> Graph:
+    """Return the graph of all points from that of the distinct ones.
+
+    Copies have the neighbours of the first of them, which leads to them as a tree of COPIES branches: a crowd of copies
+    that knew only each other would be a place no search gets out of.
+    """
+    space, bits = single.space, single.bits
+    blocks = huge_array(len(which), single.blocks.shape[1])
+    np.take(single.blocks, which, axis=0, out=blocks)
+    at = HEADER + space.width // 2
+    names = blocks[:, at : at + DEGREE]
+    is_one = names != NOBODY
+    names[is_one] = first[names[is_one]]
+    order = np.argsort(which, kind="stable")
+    bounds = np.searchsorted(which[order], np.arange(len(first) + 1))
+    for crowd in np.flatnonzero(np.diff(bounds) > 1).tolist():
+        members = order[bounds[crowd] : bounds[crowd + 1]]
+        for place, node in enumerate(members.tolist()):
+            children = members[COPIES * place + 1 : COPIES * place + 1 + COPIES]
+            start = min(int(blocks[node, COUNT_AT]), DEGREE - len(children))
+            names[node, start : start + len(children)] = children
+            blocks[node, COUNT_AT] = start + len(children)
+    encode_blocks(blocks, 0, len(blocks), space.width, threads, bits=bits)
+    return Graph(space, blocks, make_roots(space, blocks, bits, entries_of(space, blocks)), bits)
+
+
 def write_edges(blocks: Blocks, width: int, edges: Keys, counts: Counts) -> None:
     """Write the numbers of neighbours; codes follow by `encode_blocks`."""
     names = (edges & np.uint64(NODE_MASK)).astype(np.uint32)
@@ -158,11 +215,15 @@ def write_edges(blocks: Blocks, width: int, edges: Keys, counts: Counts) -> None
     blocks[:, at : at + DEGREE], blocks[:, COUNT_AT] = names, counts
 
 
-def make_roots(space: Space, blocks: Blocks, bits: int) -> Blocks:
-    """Return blocks around the mean whose neighbours are entries: nodes evenly spread, and one of each part they do not lead to."""
+def entries_of(space: Space, blocks: Blocks) -> NDArray[np.uint32]:
+    """Return where a search may begin: nodes evenly spread, and one of each part of the graph that they do not lead to."""
     count = len(blocks)
     entries = np.unique(np.linspace(0, count - 1, min(ENTRIES, count)).astype(np.uint32)) if count else np.zeros(0, "u4")
-    entries = np.concatenate((entries, _islands(space, blocks, entries)))
+    return np.concatenate((entries, _islands(space, blocks, entries)))
+
+
+def make_roots(space: Space, blocks: Blocks, bits: int, entries: NDArray[np.uint32]) -> Blocks:
+    """Return blocks around the mean whose neighbours are the entries."""
     groups = -(-len(entries) // DEGREE)
     names_at = HEADER + space.width // 2
     # the kernel encodes neighbours in the same array: entries stand behind the roots for as long as that takes

@@ -10,11 +10,20 @@ from hekla.base.errors import InputError, TooLargeError
 from hekla.kernels.graph_explore import explore_nodes, link_nodes, measure_lists
 from hekla.kernels.graph_layout import ADDED_AT, DEGREE, HEADER
 from hekla.kernels.graph_offer import empty_lists
-from hekla.vector.index.build import CAPACITY, MAX_ROWS, SLACK, GraphOptions, blank_blocks, build_graph, make_roots
+from hekla.vector.index.build import (
+    CAPACITY,
+    MAX_ROWS,
+    SLACK,
+    GraphOptions,
+    blank_blocks,
+    build_graph,
+    entries_of,
+    make_roots,
+)
 from hekla.vector.index.found import Bitmap, Found, FoundMany
 from hekla.vector.index.graph import GraphIndex, huge_array, own_memory
 from hekla.vector.index.metric import Metric
-from hekla.vector.index.searcher import AHEAD, Graph, Numbers, Searcher
+from hekla.vector.index.searcher import AHEAD, Blocks, Graph, Numbers, Searcher
 
 YOUNG_ROWS = 1024  # below, the graph is built anew each time it doubles, to learn mean and scale
 BATCH = 64  # vectors that search for candidates at once; they are measured against each other besides
@@ -42,6 +51,7 @@ class GrowingGraph:
         self._all_blocks = index.graph.blocks  # later with room behind
         self._graph = index.graph
         self._roots_made_at = len(index)
+        self._entries = entries_of(index.space, index.graph.blocks)
 
     @classmethod
     def of(cls, index: GraphIndex, options: GraphOptions | None = None, *, threads: int = 1) -> "GrowingGraph":
@@ -169,5 +179,32 @@ class GrowingGraph:
         link_nodes(old, first, space.width, SLACK, lists, sizes, bits=graph.bits)
         roots = graph.roots
         if last >= ROOTS_EVERY * self._roots_made_at:
-            roots, self._roots_made_at = make_roots(space, old, graph.bits), last
+            self._entries, self._roots_made_at = entries_of(space, old), last
+            roots = make_roots(space, old, graph.bits, self._entries)
+        elif len(lost := _unreached(old, first, space.width)):
+            self._entries = np.concatenate((self._entries, lost))
+            roots = make_roots(space, old, graph.bits, self._entries)
         self._graph = Graph(space, old, roots, graph.bits)
+
+
+def _unreached(blocks: Blocks, first: int, width: int) -> NDArray[np.uint32]:
+    """Return new nodes that lead to all those from `first` on to which no older node leads, directly or by others."""
+    at = HEADER + width // 2
+    names = blocks[first:, at : at + DEGREE]
+    count = len(names)
+    is_old = names < first
+    told = blocks[np.where(is_old, names, 0), at : at + DEGREE]  # (count, R, R): whom the older neighbours know
+    is_reached = ((told == np.arange(first, first + count)[:, None, None]).any(axis=2) & is_old).any(axis=1)
+    lost = []
+    frontier = np.flatnonzero(is_reached)
+    while True:
+        while len(frontier):
+            following = names[frontier]
+            following = np.unique(following[(following >= first) & (following < first + count)]) - first
+            frontier = following[~is_reached[following]]
+            is_reached[frontier] = True
+        if is_reached.all():
+            return np.array(lost, np.uint32)
+        frontier = np.flatnonzero(~is_reached)[:1]
+        is_reached[frontier] = True
+        lost.append(first + int(frontier[0]))

@@ -31,7 +31,7 @@ from hekla.vector.index.space import Space
 
 AHEAD = 3  # blocks on their way from memory at a time; measured: 1 is 30 % slower, more than 4 gains nothing
 TOUCHED = 4096
-SLICE_HOPS, SLICE_NODES = 64, 1024  # between two looks at the clock
+SLICE_HOPS, SLICE_NODES = 64, 256  # between two looks at the clock
 ROOM = 32  # of the pool under a filter, for each of ef: what is walked through without passing
 
 Blocks = NDArray[np.uint32]

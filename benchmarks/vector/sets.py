@@ -38,7 +38,9 @@ def clustered(n: int, *, dimension: int = 128, queries: int = 1000, seed: int = 
     return with_answers(f"clustered-{n}x{dimension}", points[:n].copy(), points[n:].copy())
 
 
-def low_rank_unit(n: int, *, dimension: int = 384, queries: int = 1000, seed: int = 2, intrinsic: int = 24) -> VectorSet:
+def low_rank_unit(
+    n: int, *, dimension: int = 384, queries: int = 1000, seed: int = 2, intrinsic: int = 24
+) -> VectorSet:
     """Return unit vectors near a curved surface of low intrinsic dimension, as sentence embeddings are."""
     rng = np.random.default_rng(seed)
     first = rng.normal(size=(intrinsic, 64)).astype(np.float32)

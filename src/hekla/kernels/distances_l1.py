@@ -1,7 +1,8 @@
 """Sums of absolute differences: of floats (Manhattan distance), and of bits (Hamming distance), one query to many rows.
 
 Shapes:  query (n,), rows (m, n) -> out (m,) f32; floats f32 or f16, bits as u8 of 8 each.
-Errors:  floats are added in f32 in 16 partial sums: relative 1e-6 * sqrt(n), about; bits are counted exactly up to 2^24.
+Errors:  floats are added in f32 in 16 partial sums: relative 1e-6 * sqrt(n), about; bits are counted exactly up to
+         2^24.
 Layout:  a row is dense; any distance between rows.
 Source:  definition.
 """
@@ -10,7 +11,7 @@ import numpy as np
 
 from hekla.kernels.distances import last_part, part
 from hekla.kernels.sizes import around, normal
-from hekla.lang import MutView, Vec, View, bitcast, f16, f32, i64, index, kernel, load, popcount, reduce_add, u8, u64
+from hekla.lang import MutView, Vec, View, bitcast, f16, f32, i64, kernel, load, popcount, reduce_add, u8, u64
 from hekla.lang.sweep import Sweep
 
 LANES, BYTES = 16, 64

@@ -14,7 +14,6 @@ from hekla.kernels.distances import (
     cosine_many,
     dot_f16_many,
     dot_many,
-    reference_cosine,
     reference_dot,
     reference_squared_l2,
     squared_l2_f16_many,
@@ -178,7 +177,12 @@ def reference_hamming(x, y):
     return np.bitwise_count(x ^ y).sum()
 
 
-PAIRS = {"l2": reference_squared_l2, "dot": reference_dot, "manhattan": reference_manhattan, "hamming": reference_hamming}
+PAIRS = {
+    "l2": reference_squared_l2,
+    "dot": reference_dot,
+    "manhattan": reference_manhattan,
+    "hamming": reference_hamming,
+}
 # whole numbers, so that every way to add is exact; cosine, which is not, is compared through `hekla.vector`
 SWEEPS = tuple(
     Sweep(

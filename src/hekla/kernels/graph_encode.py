@@ -1,8 +1,10 @@
-"""Codes of a node's neighbours, of one or two bits a coordinate, relative to the node: what a hop estimates distances from.
+"""Codes of a node's neighbours, of one or two bits a coordinate, relative to the node: what a hop estimates distances
+from.
 
 Shapes:  blocks (n, words) u32 with own vectors and numbers of neighbours filled in (`graph_layout`), width w
          -> constants, factors and codes of the nodes `first` to `last`.
-Method:  o = x - c is cut to b bits a coordinate: y, of centred levels. F = 2 |o|^2 / <y, o> makes F <y, q - c> an estimate
+Method:  o = x - c is cut to b bits a coordinate: y, of centred levels. F = 2 |o|^2 / <y, o> makes F <y, q - c> an
+         estimate
          of 2 <o, q - c> without bias, for a random rotation; A = |o|^2 + F <y, c> + added(x).
 Added:   for inner products a node adds M^2 - |x|^2 to its squared distance: then the nearest has the largest product.
 Errors:  of one bit, 0.07 |o| |q - c| sqrt(128 / w), about; of two bits, less than half.
@@ -46,7 +48,6 @@ from hekla.lang import (
     reduce_or,
     select,
     sqrt,
-    store,
     u32,
     unroll,
 )
@@ -90,7 +91,9 @@ def reference_encode_blocks(bits):
             for slot in range(count):
                 c, o = own[node], own[ids[slot]] - own[node]
                 square = lane_products(o, o)
-                per_step = np.float32(1) / max(np.float32(STEP) * np.sqrt(square / np.float32(width)), np.float32(1e-30))
+                per_step = np.float32(1) / max(
+                    np.float32(STEP) * np.sqrt(square / np.float32(width)), np.float32(1e-30)
+                )
                 levels = np.float32(o > 0) if bits == 1 else np.clip(np.floor(o * per_step) + np.float32(2), 0, 3)
                 y = levels - np.float32((1 << bits) - 1) / 2
                 product = lane_products(y, o)
@@ -114,8 +117,7 @@ def own_part(blocks: View[u32, 2], node: index, i: index) -> Vec[f32, LANES]:
 def part_levels(o: Vec[f32, LANES], per_step: f32, *, bits: Const) -> Vec[f32, LANES]:
     if bits == 1:
         return select(o > 0.0, Vec[f32, LANES](1.0), Vec[f32, LANES](0.0))
-    else:
-        return min(max(floor(o * per_step) + 2.0, 0.0), 3.0)
+    return min(max(floor(o * per_step) + 2.0, 0.0), 3.0)
 
 
 @kernel
@@ -186,9 +188,7 @@ def encode_block(blocks: MutView[u32, 2], node: index, width: index, *, bits: Co
 
 
 @kernel
-def encode_blocks(
-    blocks: MutView[u32, 2], first: index, last: index, width: index, threads: index, *, bits: Const
-):
+def encode_blocks(blocks: MutView[u32, 2], first: index, last: index, width: index, threads: index, *, bits: Const):
     m = last - first
     for t in parallel(threads, unproved="a node writes its own constants, factors and codes, which no other reads"):
         for node in range(first + t * m // threads, first + (t + 1) * m // threads):
@@ -215,7 +215,11 @@ def cases(bits):
 
 SWEEPS = tuple(
     Sweep(
-        encode_blocks, reference_encode_blocks(bits), cases(bits), named=(("bits", bits),), label=f"encode_blocks_{bits}"
+        encode_blocks,
+        reference_encode_blocks(bits),
+        cases(bits),
+        named=(("bits", bits),),
+        label=f"encode_blocks_{bits}",
     )
     for bits in (1, 2)
 )

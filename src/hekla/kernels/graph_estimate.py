@@ -1,8 +1,10 @@
 """Estimates of the distances from a query to all neighbours of a node, from the codes in the node's block.
 
-Shapes:  query (w,) f32, rotated and scaled as the own vectors are; planes (w / 64 * 8,) u64: for each 64 coordinates its 8 bits;
+Shapes:  query (w,) f32, rotated and scaled as the own vectors are; planes (w / 64 * 8,) u64: for each 64 coordinates
+         its 8 bits;
          sums (2,) f32: the size of a step, the sum of the coordinates in steps; blocks (n, words) u32; out (R,) f32.
-Method:  the query is cut to whole numbers of 8 bits, so that its product with one bit plane of the codes is the popcounts
+Method:  the query is cut to whole numbers of 8 bits, so that its product with one bit plane of the codes is the
+         popcounts
          of eight ands: no multiplication, no table, eight neighbours in a register.
 Errors:  of the query's cut 0.004 of its largest coordinate; of the codes see `graph_encode`.
 Source:  Gao and Long, "RaBitQ", SIGMOD 2024, section 3.3.2.
@@ -135,6 +137,7 @@ def nearer(found: View[f32, 1], limit: f32) -> u32:
     if any_lane(low | high):
         return reduce_or(select(low, lane_bits, none) | select(high, lane_bits << LANES, none))
     return 0
+
 
 @kernel
 def estimate_all(blocks: View[u32, 2], query: View[f32, 1], own: MutView[f32, 1], out: MutView[f32, 2], *, bits: Const):

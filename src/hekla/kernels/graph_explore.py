@@ -1,36 +1,42 @@
-"""Candidates for a node's neighbours by searching a graph for the node itself: how a graph is refined, and how it grows.
+"""Candidates for a node's neighbours by searching a graph for the node itself: how a graph is refined, and how it
+grows.
 
-Shapes:  as `graph_search`; lists (m, capacity) u64 of keys and sizes (m,) u32 (`graph_offer`) for the m nodes from `first` on.
+Shapes:  as `graph_search`; lists (m, capacity) u64 of keys and sizes (m,) u32 (`graph_offer`) for the m nodes from
+         `first` on.
 """
 
-import numpy as np
-
-from hekla.kernels.graph_encode import encode_block, own_part, own_vectors
+from hekla.kernels.graph_encode import encode_block, own_part
 from hekla.kernels.graph_estimate import PLANES, bit_planes, own_distance
-from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, NOBODY, neighbours_at
-from hekla.kernels.graph_offer import empty_lists, offer
-from hekla.kernels.graph_pool import FULL_KEY, insert, key_of, node_of
+from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, neighbours_at
+from hekla.kernels.graph_offer import offer
+from hekla.kernels.graph_pool import insert, key_of, node_of
 from hekla.kernels.graph_prune import fetch_own, prune_list
-from hekla.kernels.graph_search import ALL_HOPS, RECENT, STATE_FOUND, STATE_TOUCHED, STATE_STEP, STATE_WORDS, begin, forget, walk
+from hekla.kernels.graph_search import (
+    ALL_HOPS,
+    RECENT,
+    STATE_FOUND,
+    STATE_TOUCHED,
+    STATE_WORDS,
+    begin,
+    forget,
+    walk,
+)
 from hekla.lang import (
     Array,
     Const,
     MutView,
-    Vec,
     View,
     bitcast,
     buffer,
     f32,
     index,
     kernel,
-    load,
     parallel,
     sqrt,
     store,
     u32,
     u64,
 )
-from hekla.lang.sweep import Sweep
 
 LANES, WORD = 16, 64
 
@@ -127,7 +133,9 @@ def explore_nodes(
                     for slot in range(DEGREE):
                         third = index(blocks[other, neighbours_at(width) + slot])
                         if third < blocks.shape[0] and third != first + i:
-                            offer(lists, sizes, i, key_of(node_distance(blocks, third, added, query.view()), u32(third)))
+                            offer(
+                                lists, sizes, i, key_of(node_distance(blocks, third, added, query.view()), u32(third))
+                            )
 
 
 @kernel

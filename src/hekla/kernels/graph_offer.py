@@ -1,7 +1,10 @@
-"""Lists of the nearest nodes known of each node, fed with distances of all to all within small groups, and with edges turned round.
+"""Lists of the nearest nodes known of each node, fed with distances of all to all within small groups, and with edges
+turned round.
 
-Shapes:  products (m, columns) f32: row i has the inner products of member i with others; squares of rows (m,) and columns;
-         rows (m,) u32: whose list; columns (c,) u32: numbers offered; lists (n, capacity) u64 of keys (`graph_pool`), sorted,
+Shapes:  products (m, columns) f32: row i has the inner products of member i with others; squares of rows (m,) and
+         columns;
+         rows (m,) u32: whose list; columns (c,) u32: numbers offered; lists (n, capacity) u64 of keys (`graph_pool`),
+         sorted,
          2^64 - 1 where there is none; sizes (n,) u32. `threads` share the rows.
 Errors:  no row occurs twice in one call. A node is not offered to itself.
 Source:  definition; groups that overlap instead of a search for each node: "PiPNN: ultra-scalable graph-based nearest
@@ -118,7 +121,9 @@ def product_cases(rng):
 
 def edge_cases(rng):
     """Nodes with few and many edges, lists that overflow."""
-    keys = rng.integers(0, 1 << 20, (7, 5), dtype=np.uint64) << np.uint64(32) | rng.integers(0, 7, (7, 5), dtype=np.uint64)
+    keys = rng.integers(0, 1 << 20, (7, 5), dtype=np.uint64) << np.uint64(32) | rng.integers(
+        0, 7, (7, 5), dtype=np.uint64
+    )
     return [(keys, rng.integers(0, 6, 7).astype(np.uint32), *empty_lists(7, 6))]
 
 

@@ -1,9 +1,11 @@
 """A sorted list of candidates, nearest first: what a graph search and a graph's construction keep.
 
-A candidate is one u64: the f32 distance in the upper half, which for numbers from 0 up is ordered as its bits are, then one bit
+A candidate is one u64: the f32 distance in the upper half, which for numbers from 0 up is ordered as its bits are,
+then one bit
 "taken", one bit "passes the filter" and 30 bits of the node's number.
 
-Shapes:  keys (capacity,) u64, sorted; `insert` returns where the key went, or the capacity where it is not among the nearest.
+Shapes:  keys (capacity,) u64, sorted; `insert` returns where the key went, or the capacity where it is not among the
+         nearest.
 Errors:  a key that is there already is not put in again.
 Cost:    the keys behind it move one place, eight at a time.
 """
@@ -111,7 +113,9 @@ def lower(keys: MutView[u64, 1], place: index, key: u64) -> index:
 
 @kernel
 def lower_all(given: View[u64, 1], keys: MutView[u64, 1], places: MutView[index, 1]):
-    """Give nodes that are among the keys their new keys where those are smaller; places says where each went, -1 if not."""
+    """Give nodes that are among the keys their new keys where those are smaller; places says where each went, -1 if
+    not.
+    """
     for i in range(len(given)):
         places[i] = -1
         place = place_of(keys, len(keys), node_of(given[i]))
@@ -135,7 +139,14 @@ def cases(rng):
     """No room, room for one, for fewer and for more than there are; equals."""
     return [
         (rng.integers(0, high, n, dtype=np.uint64), np.full(room, FULL_KEY, np.uint64), np.zeros(n, np.int64))
-        for n, room, high in ((3, 0, 9), (9, 1, 9), (60, 20, 1 << 60), (60, 33, 50), (30, 40, 1 << 60), (90, 16, 1 << 40))
+        for n, room, high in (
+            (3, 0, 9),
+            (9, 1, 9),
+            (60, 20, 1 << 60),
+            (60, 33, 50),
+            (30, 40, 1 << 60),
+            (90, 16, 1 << 40),
+        )
     ]
 
 
@@ -160,4 +171,7 @@ def lower_cases(rng):
     return made
 
 
-SWEEPS = (Sweep(lower_all, reference_lower_all, lower_cases), Sweep(insert_all, reference_insert_all, cases),)
+SWEEPS = (
+    Sweep(lower_all, reference_lower_all, lower_cases),
+    Sweep(insert_all, reference_insert_all, cases),
+)

@@ -1,8 +1,10 @@
 """Neighbours of a node out of its candidates: those no other neighbour leads to, then the nearest of the rest.
 
-Shapes:  blocks (n, words) u32 with own vectors; lists (m, capacity) u64 of candidates, nearest first (`graph_pool`), sizes (m,) u32
+Shapes:  blocks (n, words) u32 with own vectors; lists (m, capacity) u64 of candidates, nearest first (`graph_pool`),
+         sizes (m,) u32
          -> edges (m, R) u64 of keys, nearest first, counts (m,) u32. `threads` share the rows.
-Rule:    x becomes a neighbour of c unless a neighbour s chosen before has slack |s - x|^2 <= |c - x|^2: of equal vectors
+Rule:    x becomes a neighbour of c unless a neighbour s chosen before has slack |s - x|^2 <= |c - x|^2: of equal
+         vectors
          one is enough. A hop reads R codes whether
          they are used or not: places left over go to the nearest of those refused.
 Source:  Fu et al., "NSG", VLDB 2019; the slack, Subramanya et al., "DiskANN", NeurIPS 2019.
@@ -151,9 +153,13 @@ def cases(rng):
             distances = ((own - own[i]) ** 2).sum(axis=1)
             order = np.delete(np.argsort(distances, kind="stable"), 0 if i else slice(0))[: min(size, capacity)]
             sizes[i] = len(order)
-            lists[i, : len(order)] = distances[order].view(np.uint32).astype(np.uint64) << np.uint64(32) | order.astype(np.uint64)
+            lists[i, : len(order)] = distances[order].view(np.uint32).astype(np.uint64) << np.uint64(32) | order.astype(
+                np.uint64
+            )
             lists[i, : len(order)].sort()
-        made.append((blocks, lists, sizes, width, np.float32(1.1), 2, np.zeros((4, DEGREE), np.uint64), np.zeros(4, np.uint32)))
+        made.append(
+            (blocks, lists, sizes, width, np.float32(1.1), 2, np.zeros((4, DEGREE), np.uint64), np.zeros(4, np.uint32))
+        )
     return made
 
 

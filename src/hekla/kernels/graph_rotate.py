@@ -14,7 +14,23 @@ Source:  Gao and Long, "RaBitQ", SIGMOD 2024; the rounds are those of its author
 import numpy as np
 
 from hekla.kernels.sizes import normal
-from hekla.lang import MutView, Vec, View, f32, fma, index, iota, kernel, load, parallel, select, shuffle, sqrt, store, unroll
+from hekla.lang import (
+    MutView,
+    Vec,
+    View,
+    f32,
+    fma,
+    index,
+    iota,
+    kernel,
+    load,
+    parallel,
+    select,
+    shuffle,
+    sqrt,
+    store,
+    unroll,
+)
 from hekla.lang.sweep import Sweep
 
 LANES = 16
@@ -113,7 +129,9 @@ def cases(rng):
             normal(rng, (m, n)), normal(rng, (n,)), rotation_signs(width, 3), np.float32(scale),
             np.zeros((m, width), np.float32),
         )
-        for m, n, width, scale in ((0, 5, 64, 1.0), (1, 64, 64, 2.0), (3, 1, 64, 1.0), (2, 100, 128, 0.5), (2, 130, 192, 1.0))
+        for m, n, width, scale in (
+            (0, 5, 64, 1.0), (1, 64, 64, 2.0), (3, 1, 64, 1.0), (2, 100, 128, 0.5), (2, 130, 192, 1.0),
+        )
     ]  # fmt: skip
 
 

@@ -1,11 +1,14 @@
 """Search of a graph of blocks (`graph_layout`): one native call finds the nearest of a query, or of many.
 
 Shapes:  blocks (n, words) u32; roots (r, words) u32: blocks around the mean whose neighbours are where a search begins;
-         query (d,) f32 with mean (d,), signs (4, w) and scale (`graph_rotate`); allowed, dead: bitmaps over nodes, u64, or
-         of length 0: a node is found if allowed and not dead; best (capacity,) u64: keys of what was found (`graph_pool`).
+         query (d,) f32 with mean (d,), signs (4, w) and scale (`graph_rotate`); allowed, dead: bitmaps over nodes,
+         u64, or
+         of length 0: a node is found if allowed and not dead; best (capacity,) u64: keys of what was found
+         (`graph_pool`).
 State:   state (8,) index, see STATE_*: a search that met `max_hops` is resumed by calling again with the same arrays.
          seen (n / 32,) u64 is all 0 before the first call, and after the last.
-Method:  the list `pool` holds what is nearer than the ef-th candidate that passes; nodes that do not pass are walked through.
+Method:  the list `pool` holds what is nearer than the ef-th candidate that passes; nodes that do not pass are walked
+         through.
          Several nodes are on their way from memory at any time: the next to be read is chosen before the one read now
          is understood. The order of a beam search hardly matters; that it waits for each block matters most.
 Errors:  numbers of nodes at or past n, in damaged blocks, are passed over: no byte outside of the arrays is read.
@@ -19,8 +22,20 @@ import numpy as np
 
 from hekla.kernels.graph_encode import encode_blocks, own_vectors, sample_blocks
 from hekla.kernels.graph_estimate import PLANES, bit_planes, estimates, nearer, own_distance
-from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, HEADER, NOBODY, neighbours_at
-from hekla.kernels.graph_pool import FULL_KEY, NODE_MASK, PASSING, TAKEN, distance_of, insert, key_of, lower, node_of, place_of, place_of_key
+from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, HEADER, neighbours_at
+from hekla.kernels.graph_pool import (
+    FULL_KEY,
+    NODE_MASK,
+    PASSING,
+    TAKEN,
+    distance_of,
+    insert,
+    key_of,
+    lower,
+    node_of,
+    place_of,
+    place_of_key,
+)
 from hekla.kernels.graph_prune import fetch_own
 from hekla.kernels.graph_rotate import reference_rotate_rows, rotate, rotation_signs
 from hekla.kernels.sizes import normal
@@ -85,8 +100,7 @@ def passes(allowed: View[u64, 1], dead: View[u64, 1], node: index) -> bool:
 def low_word(allowed: View[u64, 1], dead: View[u64, 1], node: index, *, filtered: Const) -> u32:
     if filtered:
         return u32(node) | (u32(PASSING) if passes(allowed, dead, node) else u32(0))
-    else:
-        return u32(node) | PASSING
+    return u32(node) | PASSING
 
 
 @kernel(inline=True)
@@ -135,7 +149,9 @@ def consider(
     key: u64,
     ef: index,
 ) -> index:
-    """Put a node into the pool, once: of the estimates several neighbours give the smallest counts. Return its place."""
+    """Put a node into the pool, once: of the estimates several neighbours give the smallest counts. Return its
+    place.
+    """
     marks = (seen[node // 32] >> u64(2 * (node % 32))) & 3
     if marks & READ != 0:
         return len(pool)
@@ -198,6 +214,14 @@ def begin(
                     size += 1
     for i in range(size):
         consider(pool, seen, touched, recent, state, node_of(starts[i]), starts[i], ef)
+
+
+@kernel(inline=True)
+def has_unread(pool: View[u64, 1], first: index, last: index) -> bool:
+    for i in range(first, last):
+        if (u32(pool[i]) & TAKEN) == 0:
+            return True
+    return False
 
 
 @kernel
@@ -267,11 +291,7 @@ def walk(
             if other < n:
                 key = key_of(found[slot], low_word(allowed, dead, other, filtered=filtered))
                 cursor = min(cursor, consider(pool, seen, touched, recent, state, other, key, ef))
-    is_done = True
-    for i in range(cursor, state[STATE_SIZE]):
-        if (u32(pool[i]) & TAKEN) == 0:
-            is_done = False
-    state[STATE_STEP] = DONE if is_done else UNFINISHED
+    state[STATE_STEP] = UNFINISHED if has_unread(pool, cursor, state[STATE_SIZE]) else DONE
 
 
 @kernel(inline=True)
@@ -311,7 +331,9 @@ def search_one(
     bits: Const,
     filtered: Const,
 ):
-    """Search for one query, or go on with it where state says that it is unfinished. query to touched are working memory."""
+    """Search for one query, or go on with it where state says that it is unfinished. query to touched are working
+    memory.
+    """
     if state[STATE_STEP] != UNFINISHED:
         for i in range(STATE_WORDS):
             state[i] = 0
@@ -320,7 +342,23 @@ def search_one(
             state[STATE_STEP] = NOT_FINITE
             return
         bit_planes(query, planes, sums)
-        begin(blocks.shape[0], roots, query, planes, sums, allowed, dead, ef, pool, seen, touched, recent, state, bits=bits, filtered=filtered)
+        begin(
+            blocks.shape[0],
+            roots,
+            query,
+            planes,
+            sums,
+            allowed,
+            dead,
+            ef,
+            pool,
+            seen,
+            touched,
+            recent,
+            state,
+            bits=bits,
+            filtered=filtered,
+        )
     walk(
         blocks, query, planes, sums, allowed, dead, ef, ahead, max_hops, pool, best, seen, touched, recent, state,
         bits=bits, filtered=filtered,
@@ -365,7 +403,8 @@ def search_many(
             states[i, STATE_STEP] = FRESH
             search_one(
                 blocks, roots, queries[i], mean, signs, scale, allowed, dead, ef, ahead, max_hops,
-                query.mut(), planes.mut(), sums.mut(), pool.mut(), best[i], seen.mut(), touched.mut(), recent.mut(), states[i],
+                query.mut(), planes.mut(), sums.mut(), pool.mut(), best[i], seen.mut(), touched.mut(), recent.mut(),
+                states[i],
                 bits=bits, filtered=filtered,
             )  # fmt: skip
             if states[i, STATE_STEP] == UNFINISHED:
@@ -382,7 +421,9 @@ def scan_allowed(
     best: MutView[u64, 1],
     state: MutView[index, 1],
 ):
-    """Offer each node that is allowed and not dead to `best`, from STATE_NEXT on, at most max_nodes of them; query is rotated."""
+    """Offer each node that is allowed and not dead to `best`, from STATE_NEXT on, at most max_nodes of them; query
+    is rotated.
+    """
     n = blocks.shape[0]
     at = state[STATE_NEXT]
     waiting = Array[u32, 64](0)
@@ -438,7 +479,9 @@ def split_keys(
     nodes: MutView[index, 2],
     distances: MutView[f32, 2],
 ):
-    """Write the nodes of keys, and their distances times the factor plus the row's constant; -1 and NaN past each count."""
+    """Write the nodes of keys, and their distances times the factor plus the row's constant; -1 and NaN past each
+    count.
+    """
     for i in range(keys.shape[0]):
         for j in range(nodes.shape[1]):
             if j < counts[i]:
@@ -463,7 +506,9 @@ def walk_and_scan(
     nodes: MutView[index, 3],
     distances: MutView[f32, 3],
 ):
-    """Search every way there is with room for all: what the sweep compares. hops: where a search rests and is resumed."""
+    """Search every way there is with room for all: what the sweep compares. hops: where a search rests and is
+    resumed.
+    """
     m = queries.shape[0]
     n = blocks.shape[0]
     width = signs.shape[1]
@@ -486,7 +531,8 @@ def walk_and_scan(
         while states[0, STATE_STEP] < DONE:
             search_one(
                 blocks, roots, queries[i], mean, signs, 1.0, allowed, dead, n, 3, rests, query.mut(), planes.mut(),
-                sums.mut(), pool.mut(), keys[0], seen.mut(), touched.mut(), recent.mut(), states[0], bits=1, filtered=True,
+                sums.mut(), pool.mut(), keys[0], seen.mut(), touched.mut(), recent.mut(), states[0], bits=1,
+                filtered=True,
             )  # fmt: skip
             rests += hops
         for j in range(STATE_WORDS):
@@ -509,7 +555,9 @@ def reference_walk_and_scan(blocks, roots, queries, mean, signs, allowed, dead, 
     rotated = np.zeros((len(queries), width))
     reference_rotate_rows(queries, mean, signs, 1.0, rotated)
     own = own_vectors(blocks, width).astype(np.float64)
-    passing = np.unpackbits(allowed.view(np.uint8), bitorder="little")[: len(own)] if len(allowed) else np.ones(len(own))
+    passing = (
+        np.unpackbits(allowed.view(np.uint8), bitorder="little")[: len(own)] if len(allowed) else np.ones(len(own))
+    )
     if len(dead):
         passing = passing * (1 - np.unpackbits(dead.view(np.uint8), bitorder="little")[: len(own)])
     counted[0] = np.sum(passing)

@@ -1,1 +1,1 @@
-"""A vector database: collections on disk, searched in place."""
+"""The vector database: collections on disk, searched in place."""

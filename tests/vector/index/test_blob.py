@@ -106,7 +106,7 @@ def test_a_header_that_contradicts_itself_is_refused(blob: Bytes, at: int, form:
 def test_a_truncated_file_is_refused(blob: Bytes, tmp_path: Path) -> None:
     for size in (0, 100, 4096, len(blob) - 1):
         (tmp_path / "short").write_bytes(blob[:size].tobytes())
-        with pytest.raises(IndexFileError, match="has .* bytes"):
+        with pytest.raises(IndexFileError, match=r"has .* bytes"):
             open_index(tmp_path / "short")
     with pytest.raises(NotFoundError):
         open_index(tmp_path / "absent")

@@ -34,7 +34,9 @@ def by_numpy(
 @pytest.mark.parametrize("threads", [1, 2])
 def test_exact_search_is_what_numpy_finds(metric: Metric, kind: str, threads: int) -> None:
     rng = np.random.default_rng(1)
-    rows = (rng.normal(size=(500, 33)) * 40).astype(kind) if kind != "u1" else rng.integers(0, 256, (500, 33)).astype(kind)
+    rows = (
+        (rng.normal(size=(500, 33)) * 40).astype(kind) if kind != "u1" else rng.integers(0, 256, (500, 33)).astype(kind)
+    )
     query = rows[17].copy()
     found = search_flat(rows, query, 7, metric, threads=threads)
     wanted = by_numpy(rows, query, metric)
@@ -74,5 +76,7 @@ def test_what_does_not_fit_is_refused() -> None:
         search_flat(rows, query, 0, Metric.L2)
     with pytest.raises(InputError, match="query: has NaN or infinity"):
         search_flat(rows, np.full(3, np.nan, np.float32), 1, Metric.L2)
-    with pytest.raises(UnsupportedError, match="HAMMING does not go with rows of float32 .* use one of uint8 for both"):
+    with pytest.raises(
+        UnsupportedError, match=r"HAMMING does not go with rows of float32 .* use one of uint8 for both"
+    ):
         search_flat(rows, query, 1, Metric.HAMMING)

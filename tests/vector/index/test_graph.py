@@ -23,7 +23,13 @@ Floats = NDArray[np.float32]
 
 
 def share_found(
-    index: GraphIndex, rows: Floats, queries: Floats, metric: Metric, *, allowed: NDArray[np.bool_] | None = None, ef: int = 64
+    index: GraphIndex,
+    rows: Floats,
+    queries: Floats,
+    metric: Metric,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+    ef: int = 64,
 ) -> float:
     """Return the recall at 10, by distance: of equally near rows any will do."""
     bitmap = None if allowed is None else bitmap_of(allowed, len(rows))

@@ -13,8 +13,10 @@
     44      4     bytes of a block                        160           0 to the end of the page
     48      8     scale, f64                              4096          sections, each at the start of a page
 
-Opening reads the first page and nothing else: it takes the same time for any size. What it checks is the header; `verify`
-reads all and names what is damaged. Damage that nobody verified gives wrong neighbours, never a read outside of the blob.
+Opening reads the first page and nothing else: it takes the same time for any size. What it checks is the header;
+`verify`
+reads all and names what is damaged. Damage that nobody verified gives wrong neighbours, never a read outside of the
+blob.
 """
 
 import os
@@ -111,7 +113,8 @@ def write_index(index: GraphIndex, path: str | os.PathLike[str]) -> int:
 def open_index(path: str | os.PathLike[str]) -> GraphIndex:
     """Return the index in a file, mapped: pages come from disk when a search touches them.
 
-    Errors: NotFoundError; IndexFileError for what is not an index, is of another version, truncated, or has a damaged header.
+    Errors: NotFoundError; IndexFileError for what is not an index, is of another version, truncated, or has a damaged
+    header.
     """
     file = MappedFile(Path(path))
     return index_of(view_of(file, "u1", (file.size_bytes,)).array, where=str(path))
@@ -142,7 +145,9 @@ def read_header(blob: Bytes, where: str) -> Header:
     if len(blob) < PAGE:
         raise IndexFileError(f"has {len(blob)} bytes, an index has {PAGE} or more", where=where)
     page = bytes(blob[:PAGE])
-    magic, version, crc, rows, dimension, width, metric, bits, degree, block, scale, largest, *rest = HEADER.unpack_from(page)
+    magic, version, crc, rows, dimension, width, metric, bits, degree, block, scale, largest, *rest = (
+        HEADER.unpack_from(page)
+    )
     if magic != MAGIC:
         raise IndexFileError(f"begins with {magic!r}, an index with {MAGIC!r}", where=where)
     if version != VERSION:
@@ -161,7 +166,9 @@ def read_header(blob: Bytes, where: str) -> Header:
 
 
 def verify(blob: Bytes, *, where: str = "index") -> list[IndexFileError]:
-    """Read every byte of a blob and return what is damaged, one error for each MiB. Errors: as `open_index`, for the header."""
+    """Read every byte of a blob and return what is damaged, one error for each MiB. Errors: as `open_index`, for the
+    header.
+    """
     header = read_header(blob, where)
     data = {n: blob[s.offset : s.offset + s.size] for n, s in header.sections.items()}
     if zlib.crc32(data["checksums"]) != header.checksums_crc:
@@ -199,7 +206,8 @@ def _header_page(index: GraphIndex, sections: dict[str, Section], checksums_crc:
     page = bytearray(PAGE)
     HEADER.pack_into(
         page, 0, MAGIC, VERSION, 0, len(graph), space.dimension, space.width, space.metric.value, graph.bits, DEGREE,
-        4 * block_words(space.width, graph.bits), space.scale, space.largest_square, *places, checksums_crc, CHUNK, size,
+        4 * block_words(space.width, graph.bits), space.scale, space.largest_square, *places, checksums_crc, CHUNK,
+        size,
     )  # fmt: skip
     struct.pack_into("<I", page, CRC_AT, zlib.crc32(page))
     return bytes(page)

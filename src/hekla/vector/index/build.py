@@ -1,6 +1,8 @@
-"""Building a graph: candidates from overlapping groups, pruned, turned round, refined by searching it for its own nodes.
+"""Building a graph: candidates from overlapping groups, pruned, turned round, refined by searching it for its own
+nodes.
 
-The result depends on the vectors and the seed alone, not on the number of threads. Sources: see `hekla.kernels.graph_prune`,
+The result depends on the vectors and the seed alone, not on the number of threads. Sources: see
+`hekla.kernels.graph_prune`,
 `graph_encode` and `hekla.vector.index.neighbours`.
 """
 
@@ -37,7 +39,9 @@ Counts = NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class GraphOptions:
-    """bits: of a neighbour's coordinate, 1 or 2. shares: groups a vector is in. refinements: searches for each of its nodes."""
+    """bits: of a neighbour's coordinate, 1 or 2. shares: groups a vector is in. refinements: searches for each of
+    its nodes.
+    """
 
     bits: int = 1
     seed: int = 0
@@ -50,7 +54,9 @@ class GraphOptions:
             raise InputError(f"is 1 or 2, got {self.bits}", where="bits")
 
 
-def build_graph(vectors: Numbers, metric: Metric, options: GraphOptions | None = None, *, threads: int = 1) -> GraphIndex:
+def build_graph(
+    vectors: Numbers, metric: Metric, options: GraphOptions | None = None, *, threads: int = 1
+) -> GraphIndex:
     """Return the index of vectors, (n, dimension), any n from 0 up to 2^30, f32, f16, i8 or other numbers.
 
     Memory: the blocks, and about 2000 bytes a vector while building.
@@ -160,9 +166,7 @@ def _no_edges(count: int) -> tuple[Keys, Counts]:
     return empty_lists(count, DEGREE)
 
 
-def distinct(
-    points: NDArray[np.float32], added: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def distinct(points: NDArray[np.float32], added: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first of each set of equal points, in order, and for each point the place of its first among those."""
     if not len(points):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -216,9 +220,13 @@ def write_edges(blocks: Blocks, width: int, edges: Keys, counts: Counts) -> None
 
 
 def entries_of(space: Space, blocks: Blocks) -> NDArray[np.uint32]:
-    """Return where a search may begin: nodes evenly spread, and one of each part of the graph that they do not lead to."""
+    """Return where a search may begin: nodes evenly spread, and one of each part of the graph that they do not lead
+    to.
+    """
     count = len(blocks)
-    entries = np.unique(np.linspace(0, count - 1, min(ENTRIES, count)).astype(np.uint32)) if count else np.zeros(0, "u4")
+    entries = (
+        np.unique(np.linspace(0, count - 1, min(ENTRIES, count)).astype(np.uint32)) if count else np.zeros(0, "u4")
+    )
     return np.concatenate((entries, _islands(space, blocks, entries)))
 
 

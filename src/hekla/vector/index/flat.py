@@ -1,4 +1,6 @@
-"""Exact search of rows as they lie in memory: for small collections, for narrow filters, and the oracle of the graph."""
+"""Exact search of rows as they lie in memory: for small collections, for narrow filters, and the oracle of the
+graph.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +26,11 @@ def search_flat(
 ) -> Found:
     """Return the k nearest of rows (n, d) to a query (d,) of the same type; equal distances go to the smaller row.
 
-    Types: f32, f16, i8 for L2, DOT and COSINE; f32, f16 for MANHATTAN; u8, whole bytes of bits, for HAMMING. Rows may be
+    Types: f32, f16, i8 for L2, DOT and COSINE; f32, f16 for MANHATTAN; u8, whole bytes of bits, for HAMMING. Rows may
+    be
     any distance apart; they are not copied. Distances are as `Metric` says, computed in f32.
-    Errors: ShapeError; UnsupportedError for a metric and type that do not go together; InputError for k below 1 or a query
+    Errors: ShapeError; UnsupportedError for a metric and type that do not go together; InputError for k below 1 or a
+    query
     with NaN. Rows with NaN are never found before others.
     """
     if rows.ndim != 2 or query.shape != rows.shape[1:]:
@@ -40,7 +44,8 @@ def search_flat(
     best = np.zeros((threads, min(k, max(1, len(rows)))), np.uint64)
     counts = np.zeros(threads, np.int64)
     flat_nearest(
-        query, rows, NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead, threads, best, counts,
+        query, rows, NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead, threads, best,
+        counts,
         scores=kernel, sign=sign,
     )  # fmt: skip
     keys = np.sort(np.concatenate([part[:count] for part, count in zip(best, counts, strict=True)]))[:k]
@@ -48,8 +53,10 @@ def search_flat(
 
 
 def exact_distances(rows: Numbers, query: Numbers, places: NDArray[np.int64], metric: Metric) -> NDArray[np.float32]:
-    """Return the distances of some rows, (len(places),) f32: what re-ranks the answers of a graph. Errors: as `search_flat`."""
-    kernel, sign = _scores(metric, rows, query)
+    """Return the distances of some rows, (len(places),) f32: what re-ranks the answers of a graph. Errors: as
+    `search_flat`.
+    """
+    kernel, _ = _scores(metric, rows, query)
     scores = np.zeros(len(places), np.float32)
     kernel(query, np.ascontiguousarray(rows[places]), scores)
     return _distances(metric, scores)

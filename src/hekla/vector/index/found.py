@@ -11,7 +11,8 @@ NO_BITMAP: Bitmap = np.zeros(0, np.uint64)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The nearest rows, nearest first: rows (k,) i64, distances (k,) f32 as the metric has them; fewer where there are fewer.
+    """The nearest rows, nearest first: rows (k,) i64, distances (k,) f32 as the metric has them; fewer where there
+    are fewer.
 
     is_complete: False where the deadline passed first; the best until then is here.
     blocks_read: what the search cost.
@@ -32,7 +33,9 @@ class FoundMany:
 
 
 def bitmap_of(rows: NDArray[np.integer] | NDArray[np.bool_], count: int) -> Bitmap:
-    """Return the bitmap over `count` rows: bit r % 64 of word r // 64, from row numbers or from one truth value a row."""
+    """Return the bitmap over `count` rows: bit r % 64 of word r // 64, from row numbers or from one truth value a
+    row.
+    """
     marks = rows
     if rows.dtype != np.bool_:
         marks = np.zeros(count, np.bool_)

@@ -46,7 +46,8 @@ class GraphIndex:
         """Return the k nearest rows of a query, (dimension,).
 
         ef: how many candidates are kept; the larger, the better the recall and the slower. At least k is used.
-        allowed: bitmap over rows (`bitmap_of`); a row is found only if its bit is set. dead: the opposite. Either may be
+        allowed: bitmap over rows (`bitmap_of`); a row is found only if its bit is set. dead: the opposite. Either may
+        be
         shorter than there are rows: those past its end are not allowed, and not dead.
         deadline_s: seconds from now; when they are over, the best so far comes back with is_complete False.
         Errors: ShapeError; InputError for k or ef below 1, NaN or infinity in the query.
@@ -71,11 +72,11 @@ class GraphIndex:
         return plan_of(self.graph, ef, allowed, dead)
 
     def pinned(self) -> "GraphIndex":
-        """Return a copy in this process's own memory, on huge pages where the system has them: a page walk less per hop."""
+        """Return a copy in this process's own memory, on huge pages where the system has them: a page walk less per
+        hop.
+        """
         graph = self.graph
-        return GraphIndex(
-            Graph(graph.space, own_memory(graph.blocks), own_memory(graph.roots), graph.bits)
-        )
+        return GraphIndex(Graph(graph.space, own_memory(graph.blocks), own_memory(graph.roots), graph.bits))
 
 
 def huge_array(rows: int, words: int) -> "np.ndarray[tuple[int, int], np.dtype[np.uint32]]":
@@ -88,7 +89,9 @@ def huge_array(rows: int, words: int) -> "np.ndarray[tuple[int, int], np.dtype[n
     return found
 
 
-def own_memory(blocks: "np.ndarray[tuple[int, ...], np.dtype[np.uint32]]") -> "np.ndarray[tuple[int, int], np.dtype[np.uint32]]":
+def own_memory(
+    blocks: "np.ndarray[tuple[int, ...], np.dtype[np.uint32]]",
+) -> "np.ndarray[tuple[int, int], np.dtype[np.uint32]]":
     """Return a copy on huge pages."""
     copy = huge_array(len(blocks), blocks.shape[1])
     copy[:] = blocks

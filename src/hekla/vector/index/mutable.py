@@ -33,13 +33,16 @@ ROOTS_EVERY = 1.5  # roots are made anew when the graph has grown by this factor
 class GrowingGraph:
     """One writer at a time (a lock sees to it), any number of readers, who never wait.
 
-    A search sees the rows that were there when it began; while a row is put in, a neighbour's block may be seen half written:
+    A search sees the rows that were there when it began; while a row is put in, a neighbour's block may be seen half
+    written:
     then an estimate is off for that search, never a row number or a distance that is returned.
     Rows are numbered in the order they come. A dead row keeps its number and stays a way to others: build again
     where a large share is dead. Equal calls in equal order make equal graphs.
     """
 
-    def __init__(self, dimension: int, metric: Metric, options: GraphOptions | None = None, *, threads: int = 1) -> None:
+    def __init__(
+        self, dimension: int, metric: Metric, options: GraphOptions | None = None, *, threads: int = 1
+    ) -> None:
         self._options, self._threads = options or GraphOptions(), threads
         self._lock = threading.Lock()
         self._dead, self._dead_count = np.zeros(0, np.uint64), 0
@@ -96,7 +99,7 @@ class GrowingGraph:
         """Mark rows dead; return how many were alive until now. Errors: InputError for a row that is not there."""
         numbers = np.unique(np.asarray(rows, np.int64))
         with self._lock:
-            if len(numbers) and not (0 <= numbers[0] and numbers[-1] < len(self._graph)):
+            if len(numbers) and not (numbers[0] >= 0 and numbers[-1] < len(self._graph)):
                 raise InputError(f"are 0 to {len(self._graph) - 1}", where="rows")
             dead = np.zeros(-(-len(self._graph) // 64), np.uint64)
             dead[: len(self._dead)] = self._dead

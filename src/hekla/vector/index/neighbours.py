@@ -1,7 +1,8 @@
 """Candidates for each node's neighbours: all to all within overlapping groups of nearby vectors.
 
 No graph is searched: products of small matrices stay in the caches, where a search would wait for memory at each step.
-Groups are made by giving each vector to its nearest few leaders, drawn at random, and again within what is still too large.
+Groups are made by giving each vector to its nearest few leaders, drawn at random, and again within what is still too
+large.
 Source: "PiPNN: ultra-scalable graph-based nearest neighbor indexing", 2026.
 """
 

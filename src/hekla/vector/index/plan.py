@@ -1,7 +1,9 @@
 """Which way to search: what the planner weighs, in microseconds measured on one machine; only their ratios matter.
 
-A walk through the graph reads about ef blocks for each passing node near the query: ef / share of nodes that pass. A scan of what
-passes reads the own vectors of just those. The walk may also be wrong: a filter can leave nothing near the query. So it gets
+A walk through the graph reads about ef blocks for each passing node near the query: ef / share of nodes that pass. A
+scan of what
+passes reads the own vectors of just those. The walk may also be wrong: a filter can leave nothing near the query. So
+it gets
 a budget of what the scan costs, and the scan follows where that is used up: never more than twice the better way.
 """
 

@@ -110,7 +110,15 @@ class Searcher:
             self._idle.append(scratch)
 
     def many(
-        self, graph: Graph, queries: Numbers, k: int, *, ef: int, allowed: Bitmap | None, dead: Bitmap | None, threads: int
+        self,
+        graph: Graph,
+        queries: Numbers,
+        k: int,
+        *,
+        ef: int,
+        allowed: Bitmap | None,
+        dead: Bitmap | None,
+        threads: int,
     ) -> FoundMany:
         """Return the k nearest of each query, (q, dimension). See `GraphIndex.search_many`."""
         _check(k, ef)
@@ -200,9 +208,7 @@ class _Search:
         scratch = self.scratch
         nodes = ALL_HOPS if until is None else SLICE_NODES
         while scratch.state[STATE_STEP] != DONE:
-            scan_allowed(
-                self.graph.blocks, scratch.query, self.allowed, self.dead, nodes, self.best, scratch.state
-            )
+            scan_allowed(self.graph.blocks, scratch.query, self.allowed, self.dead, nodes, self.best, scratch.state)
             if until is not None and scratch.state[STATE_STEP] != DONE and time.perf_counter() > until:
                 return True
         return False
@@ -235,9 +241,7 @@ def plan_of(graph: Graph, ef: int, allowed: Bitmap | None, dead: Bitmap | None) 
     """Return how a search would be done: what `explain` shows."""
     if allowed is None and dead is None:
         return plan_graph(len(graph), len(graph), ef, graph.space.width)
-    passing = count_passing(
-        NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead, len(graph)
-    )
+    passing = count_passing(NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead, len(graph))
     return plan_graph(len(graph), passing, ef, graph.space.width)
 
 

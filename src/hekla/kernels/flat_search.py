@@ -8,6 +8,7 @@ Source:  definition; the oracle of the graph search.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hekla.kernels.distances import (
     cosine_f16_many,
@@ -60,14 +61,14 @@ SCORES = {  # metric and element type -> (kernel, sign that makes the nearest th
 }
 
 
-def scores_of(keys, sign):
+def scores_of(keys: NDArray[np.uint64], sign: float) -> NDArray[np.float32]:
     """Return the scores of keys, (k,) f32."""
     high = (keys >> np.uint64(32)).astype(np.uint32)
     bits = np.where(high & np.uint32(0x80000000), high ^ np.uint32(0x80000000), ~high)
     return bits.view(np.float32) * np.float32(sign)
 
 
-def rows_of(keys):
+def rows_of(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return the rows of keys, (k,) i64."""
     return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 

@@ -14,6 +14,7 @@ Source:  Gao and Long, "RaBitQ", SIGMOD 2024; codes beside the node: Gou et al.,
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hekla.kernels.graph_layout import (
     ADDED_AT,
@@ -58,7 +59,7 @@ INFINITY = math.inf
 STEP = 0.9957  # levels of two bits for a normal coordinate of size 1: Max, "Quantizing for minimum distortion", 1960
 
 
-def own_vectors(blocks, width):
+def own_vectors(blocks: NDArray[np.uint32], width: int) -> NDArray[np.float16]:
     """Return the own vectors of blocks as (n, width) f16, a view."""
     return blocks[:, HEADER : HEADER + width // 2].view(np.float16)
 

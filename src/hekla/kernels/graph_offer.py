@@ -12,6 +12,7 @@ Source:  definition; groups that overlap instead of a search for each node: "PiP
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hekla.kernels.graph_pool import FULL_KEY, distance_of, insert, key_of, node_of
 from hekla.kernels.sizes import normal
@@ -102,7 +103,7 @@ def offer_edges_back(edges: View[u64, 2], edge_counts: View[u32, 1], lists: MutV
             offer(lists, sizes, node_of(key), (key >> 32) << 32 | u64(node))
 
 
-def empty_lists(n, capacity):
+def empty_lists(n: int, capacity: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
     """Return lists that hold nothing, and their sizes."""
     return np.full((n, capacity), FULL_KEY, np.uint64), np.zeros(n, np.uint32)
 

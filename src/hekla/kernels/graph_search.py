@@ -218,10 +218,10 @@ def begin(
 
 @kernel(inline=True)
 def has_unread(pool: View[u64, 1], first: index, last: index) -> bool:
+    is_found = False
     for i in range(first, last):
-        if (u32(pool[i]) & TAKEN) == 0:
-            return True
-    return False
+        is_found = is_found or (u32(pool[i]) & TAKEN) == 0
+    return is_found
 
 
 @kernel

@@ -15,7 +15,8 @@ def clusters(count: int, dimension: int, seed: int, *, groups: int = 12) -> Floa
     centres = rng.normal(size=(groups, dimension)) * 2
     axes = rng.normal(size=(groups, 16, dimension)) / 4
     which = rng.integers(0, groups, count)
-    return (centres[which] + np.einsum("ij,ijk->ik", rng.normal(size=(count, 16)), axes[which])).astype(np.float32)
+    inside = np.einsum("ij,ijk->ik", rng.normal(size=(count, 16)), axes[which])
+    return np.asarray(centres[which] + inside, np.float32)
 
 
 @pytest.fixture(scope="session")

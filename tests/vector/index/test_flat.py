@@ -19,7 +19,8 @@ def by_numpy(
     metric: Metric,
 ) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
     if metric is Metric.HAMMING:
-        return np.bitwise_count(rows.view(np.uint8) ^ query.view(np.uint8)).sum(axis=1).astype(np.float64)
+        apart = np.bitwise_count(rows.view(np.uint8) ^ query.view(np.uint8))
+        return np.asarray(apart.sum(axis=1), np.float64)
     x, q = rows.astype(np.float64), query.astype(np.float64)
     if metric is Metric.L2:
         return np.asarray(((x - q) ** 2).sum(axis=1))

@@ -87,13 +87,13 @@ def blob_parts(index: GraphIndex) -> Iterator[bytes | memoryview]:
         "mean": space.mean, "signs": space.signs, "roots": graph.roots, "blocks": graph.blocks,
     }  # fmt: skip
     bytes_of = {name: np.ascontiguousarray(array).reshape(-1).view(np.uint8) for name, array in arrays.items()}
-    sums = np.array([zlib.crc32(part) for each in bytes_of.values() for part in _chunks(each)], np.uint32)
+    sums = np.array([zlib.crc32(part.data) for each in bytes_of.values() for part in _chunks(each)], np.uint32)
     bytes_of["checksums"] = sums.view(np.uint8)
     sections, offset = {}, PAGE
     for name in SECTIONS:
         sections[name] = Section(offset, bytes_of[name].size)
         offset = _page_up(offset + bytes_of[name].size)
-    yield _header_page(index, sections, zlib.crc32(sums), offset)
+    yield _header_page(index, sections, zlib.crc32(sums.data), offset)
     for name in SECTIONS:
         yield bytes_of[name].data
         yield bytes(_page_up(bytes_of[name].size) - bytes_of[name].size)
@@ -171,13 +171,13 @@ def verify(blob: Bytes, *, where: str = "index") -> list[IndexFileError]:
     """
     header = read_header(blob, where)
     data = {n: blob[s.offset : s.offset + s.size] for n, s in header.sections.items()}
-    if zlib.crc32(data["checksums"]) != header.checksums_crc:
+    if zlib.crc32(data["checksums"].data) != header.checksums_crc:
         return [IndexFileError("the table of checksums is damaged", where=where, section="checksums")]
     sums = iter(data["checksums"].view("<u4").tolist())
     wrong = []
     for name in SECTIONS[:-1]:
         for number, part in enumerate(_chunks(data[name])):
-            if zlib.crc32(part) != next(sums):
+            if zlib.crc32(part.data) != next(sums):
                 message = f"MiB {number} of the {name} is damaged: its checksum differs"
                 wrong.append(IndexFileError(message, where=where, section=name, chunk=number))
     return wrong

@@ -171,10 +171,11 @@ def distinct(points: NDArray[np.float32], added: NDArray[np.float32]) -> tuple[N
     if not len(points):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     words = np.concatenate((points.view(np.uint32), added[:, None].view(np.uint32)), axis=1)
-    odd = np.random.default_rng(0).integers(1, 1 << 63, words.shape[1], dtype=np.uint64) | np.uint64(1)
+    random = np.random.default_rng(0).integers(1, 1 << 63, words.shape[1], dtype=np.uint64)
+    odd: NDArray[np.uint64] = np.asarray(random | np.uint64(1))
     sums = np.zeros(len(words), np.uint64)
-    for column, factor in zip(words.T, odd, strict=True):  # a column at a time: no temporary of twice the points
-        sums += column * factor
+    for number in range(words.shape[1]):  # a column at a time: no temporary of twice the points
+        sums += words[:, number] * odd[number]
     _, first, which = np.unique(sums, return_index=True, return_inverse=True)
     order = np.argsort(first)
     place = np.empty(len(first), np.int64)

@@ -41,4 +41,4 @@ def normalised(rows: Floats) -> Floats:
     """Return rows of length 1; zero rows stay as they are."""
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     lengths[lengths == 0] = 1
-    return (rows / lengths[:, None]).astype(np.float32)
+    return np.asarray(rows / lengths[:, None], np.float32)

@@ -198,7 +198,7 @@ def _unreached(blocks: Blocks, first: int, width: int) -> NDArray[np.uint32]:
     is_old = names < first
     told = blocks[np.where(is_old, names, 0), at : at + DEGREE]  # (count, R, R): whom the older neighbours know
     is_reached = ((told == np.arange(first, first + count)[:, None, None]).any(axis=2) & is_old).any(axis=1)
-    lost = []
+    lost: list[int] = []
     frontier = np.flatnonzero(is_reached)
     while True:
         while len(frontier):

@@ -143,7 +143,7 @@ class Searcher:
             bits=graph.bits, filtered=is_filtered,
         )  # fmt: skip
         split_keys(best, states[:, STATE_FOUND].copy(), space.factor(), space.constants(given), rows, distances)
-        for i in np.flatnonzero(states[:, STATE_STEP] == UNFINISHED):
+        for i in np.flatnonzero(states[:, STATE_STEP] == UNFINISHED).tolist():
             found = self.one(graph, given[i], k, ef=ef, allowed=allowed, dead=dead, deadline_s=None)
             rows[i, : len(found.rows)], distances[i, : len(found.rows)] = found.rows, found.distances
         return FoundMany(rows, distances)
@@ -232,9 +232,8 @@ def _prepared(space: Space, query: Numbers) -> NDArray[np.float32]:
     if query.shape != space.mean.shape:
         raise ShapeError("query", expected=f"({space.dimension},)", got=query.shape)
     if query.dtype != np.float32 or not query.flags.c_contiguous or space.metric is Metric.COSINE:
-        found: NDArray[np.float32] = space.prepared(query[None], "query")[0]
-        return found
-    return query
+        return space.prepared(query[None], "query").reshape(-1)
+    return query.view(np.float32)
 
 
 def plan_of(graph: Graph, ef: int, allowed: Bitmap | None, dead: Bitmap | None) -> Plan:

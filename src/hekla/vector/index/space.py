@@ -1,8 +1,8 @@
 """The space a graph lives in: vectors centred, scaled and rotated, in which every metric is a squared distance.
 
 Inner product: |q - x|^2 + M^2 - |x|^2 = |q|^2 + M^2 - 2 <q, x>, so a node that adds M^2 - |x|^2 to its squared distance,
-M being the largest length, is the nearer the larger its product (Bachrach et al., RecSys 2014). Cosine: vectors of length 1; a zero
-vector adds 1, which puts it at 1 - cosine = 1.
+M being the largest length, is the nearer the larger its product (Bachrach et al., RecSys 2014). Cosine: vectors of
+length 1; a zero vector adds 1, which puts it at 1 - cosine = 1.
 """
 
 from dataclasses import dataclass
@@ -53,9 +53,10 @@ class Space:
         """Return (n,): what each prepared row adds to its squared distance; 0 where it is longer than M."""
         squares = np.einsum("ij,ij->i", rows, rows)
         if self.metric is Metric.DOT:
-            return np.maximum((self.largest_square - squares) * self.scale**2, 0).astype(np.float32)
+            more: Floats = np.maximum((self.largest_square - squares) * self.scale**2, 0).astype(np.float32)
+            return more
         if self.metric is Metric.COSINE:
-            return np.where(squares == 0, np.float32(self.scale**2), np.float32(0)).astype(np.float32)
+            return np.asarray(np.where(squares == 0, self.scale**2, 0.0), np.float32)
         return np.zeros(len(rows), np.float32)
 
     def factor(self) -> float:
@@ -66,7 +67,7 @@ class Space:
         """Return (q,): what is added after `factor`, for prepared queries."""
         if self.metric is Metric.DOT:
             squares = np.einsum("ij,ij->i", queries, queries)
-            return (-0.5 * (squares + self.largest_square)).astype(np.float32)
+            return np.asarray(-0.5 * (squares + self.largest_square), np.float32)
         return np.zeros(len(queries), np.float32)
 
 

@@ -11,7 +11,21 @@ Source:  llama.cpp's Q8_1, block by block.
 import numpy as np
 
 from hekla.kernels.sizes import normal
-from hekla.lang import MutView, View, f32, i8, i32, index, kernel, load, reduce_add, reduce_max, round_even, saturate, store
+from hekla.lang import (
+    MutView,
+    View,
+    f32,
+    i8,
+    i32,
+    index,
+    kernel,
+    load,
+    reduce_add,
+    reduce_max,
+    round_even,
+    saturate,
+    store,
+)
 from hekla.lang.sweep import Sweep
 
 BLOCK = 32
@@ -31,7 +45,12 @@ def reference_quantise(x, codes, scales, sums, half_sums):
 
 @kernel(inline=True)
 def quantise_row(
-    x: View[f32, 1], n: index, codes: MutView[i8, 1], scales: MutView[f32, 1], sums: MutView[f32, 1], half_sums: MutView[f32, 1]
+    x: View[f32, 1],
+    n: index,
+    codes: MutView[i8, 1],
+    scales: MutView[f32, 1],
+    sums: MutView[f32, 1],
+    half_sums: MutView[f32, 1],
 ):
     for b in range(n // BLOCK):
         low = load(x, b * BLOCK, width=16)

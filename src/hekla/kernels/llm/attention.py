@@ -9,6 +9,11 @@ Order:   for each row pages from first to last, whatever the tile: a running max
 Source:  online softmax, arXiv:1805.02867; paged attention, arXiv:2309.06180; FlashAttention, arXiv:2205.14135.
 """
 
+from functools import partial
+
+import numpy as np
+
+from hekla.kernels.sizes import normal
 from hekla.kernels.softmax import exp_below
 from hekla.lang import (
     Array,
@@ -33,6 +38,7 @@ from hekla.lang import (
     unroll,
 )
 from hekla.lang.math import tanh
+from hekla.lang.sweep import Sweep
 
 K = TypeParam("K")
 LOWEST = -1e30
@@ -231,3 +237,100 @@ def keep(
         for lane in unroll(range(16)):
             keys[group_at + (d + lane) * 16] = K(k[lane])
         store(values, row_at + d, Vec[K, 16](stored(load(x, value_at + d, width=16), value_inverse, kind=kind)))
+
+
+@kernel
+def keep_and_attend(
+    rows: MutView[f32, 1], table: View[i32, 1], position: index, window: index, keys: MutView[K, 1],
+    key_scales: MutView[f32, 1], values: MutView[K, 1], value_scales: MutView[f32, 1], out: MutView[f32, 1],
+    *, tokens: Const, group: Const, kind: Const, cap: Const,
+):  # fmt: skip
+    """Keep what rows of (group queries, key, value) bring, one head of keys of 32, in pages of 16; attend the last."""
+    stride: Const = (group + 2) * 32
+    count = position + tokens
+    for i in range(count):
+        at = i * stride + group * 32
+        keep(
+            rows, at, at + 32, keys, key_scales, values, value_scales, index(table[i // 16]), i % 16,
+            kind=kind, head_width=32, page=16,
+        )  # fmt: skip
+    attend(
+        rows, position * stride, keys, key_scales, values, value_scales, table, 0, 1, 0, position, window, out, 0,
+        tokens=tokens, group=group, stride=stride, out_stride=group * 32, head_width=32, page=16, cap=cap,
+        is_scaled=kind == "int8",
+    )  # fmt: skip
+
+
+def reference_attention(
+    rows, table, position, window, keys, key_scales, values, value_scales, out, *, tokens, group, kind, cap
+):  # fmt: skip
+    """Say it in NumPy, and write the cache as the kernel does."""
+    parts = rows.reshape(-1, group + 2, 32)[: position + tokens]
+    kept = []
+    for part, cache, scales in ((parts[:, -2], keys, key_scales), (parts[:, -1], values, value_scales)):
+        scale = np.ones(len(part), np.float32)
+        held = part
+        if kind == "int8":
+            scale = np.maximum(np.abs(part).max(axis=1), np.float32(1e-30)) * np.float32(1 / 127)
+            held = np.rint(part * (np.float32(1) / scale)[:, None])
+        held = held.astype(cache.dtype)
+        for i, row in enumerate(held):
+            page = cache.reshape(-1, 16 * 32)[table[i // 16]]
+            where = page.reshape(32, 16)[:, i % 16] if cache is keys else page.reshape(16, 32)[i % 16]
+            where[:] = row
+            if kind == "int8":
+                scales.reshape(-1, 16)[table[i // 16], i % 16] = scale[i]
+        kept.append(held.astype(np.float64) * scale[:, None])
+    for t in range(tokens):
+        end = position + t + 1
+        begin = max(0, end - window) if window else 0
+        for head in range(group):
+            scores = kept[0][begin:end] @ parts[position + t, head]
+            if cap:
+                scores = cap * np.tanh(scores / cap)
+            weights = np.exp(scores - scores.max())
+            out.reshape(tokens, group, 32)[t, head] = weights / weights.sum() @ kept[1][begin:end]
+
+
+def attention_cases(dtype, tokens, group, rng):
+    """Contexts within a page, at its ends and over several; pages out of order; with and without a window."""
+    made = []
+    for position, window in ((0, 0), (14, 0), (16, 3), (40, 0), (40, 20)):
+        rows = normal(rng, (position + tokens) * (group + 2) * 32) * np.float32(0.5)
+        scales = [np.zeros(5 * 16, np.float32) for _ in range(2)]
+        keys, values = (np.zeros(5 * 16 * 32, dtype) for _ in range(2))
+        table = np.array([3, 1, 4, 0], np.int32)
+        made.append(
+            (
+                rows,
+                table,
+                position,
+                window,
+                keys,
+                scales[0],
+                values,
+                scales[1],
+                np.zeros(tokens * group * 32, np.float32),
+            )
+        )
+    return made
+
+
+def _sweep(kind, dtype, tokens, group, cap=0.0):
+    named = {"tokens": tokens, "group": group, "kind": kind, "cap": cap}
+    return Sweep(
+        keep_and_attend,
+        partial(reference_attention, **named),
+        partial(attention_cases, dtype, tokens, group),
+        2e-4,
+        2e-5,
+        tuple(named.items()),
+        f"attention {kind}, {tokens} tokens of {group} heads",
+    )
+
+
+SWEEPS = (
+    _sweep("f32", np.float32, 1, 3),
+    _sweep("f16", np.float16, 2, 3, 5.0),
+    _sweep("int8", np.int8, 3, 1),
+)

@@ -4,9 +4,15 @@ Shapes:  row `token` of the matrix `which` of the table -> x (inputs,) f32, time
 Errors:  none: exactly what codes and scales mean, rounded once more by the factor.
 """
 
+from functools import partial
+
+import numpy as np
+
 from hekla.kernels.llm.matrices import FIRST, HIGH, INPUTS, KIND, PANEL_BYTES, PER, SCALES
+from hekla.kernels.llm.panel_values import matrix_values, memory_of, random_matrix, views_of
 from hekla.kernels.llm.panels import KINDS
 from hekla.lang import Const, MutView, View, bf16, bitcast, f16, f32, i8, i64, index, kernel, u8, unroll
+from hekla.lang.sweep import Sweep
 
 
 @kernel(inline=True)
@@ -86,3 +92,20 @@ def packed_row(
                     d = pair_at(w, h, scales, lane, k, per, style=style, zero=zero, is_shift=False)
                     m = pair_at(w, h, scales, lane, k, per, style=style, zero=zero, is_shift=True)
                     x[k] = (code * d + m) * factor
+
+
+def reference_row(w, h, g, f, table, which, token, factor, x):
+    """Say it in NumPy."""
+    x[:] = matrix_values(w, table[which])[token] * np.float32(factor)
+
+
+def cases(number, rng):
+    """Rows of the first and the second panel."""
+    memory, table = memory_of([random_matrix(rng, number, 32, 256)])
+    return [(*views_of(memory), table, 0, token, 1.5, np.zeros(256, np.float32)) for token in (0, 17)]
+
+
+SWEEPS = tuple(
+    Sweep(packed_row, reference_row, partial(cases, n), 1e-6, 1e-6, (("kinds", (n,)),), f"packed_row {kind.name}")
+    for n, kind in enumerate(KINDS)
+)

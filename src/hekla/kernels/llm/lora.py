@@ -35,7 +35,9 @@ def add_adapter(
         total = Vec[f32, 64](0.0)
         for i in range(0, inputs, 64):
             total = fma(
-                load(lora, a + r * inputs + i, width=64, count=inputs - i), load(x, i, width=64, count=inputs - i), total
+                load(lora, a + r * inputs + i, width=64, count=inputs - i),
+                load(x, i, width=64, count=inputs - i),
+                total,
             )
         share = Vec[f32, 16](reduce_add(total) * scale)
         for o in range(0, outputs, 16):

@@ -16,7 +16,6 @@ from hekla.lang import (
     MutView,
     Vec,
     View,
-    bf16,
     bitcast,
     dot4,
     f16,
@@ -70,9 +69,8 @@ def four_inputs(x: View[i8, 1], at: index) -> Vec[i8, 64]:
 @kernel(inline=True)
 def tile(
     w: View[u8, 1], h: View[f16, 1], codes: index, high: index, scales: index, blocks: index, per: index,
-    x: View[i8, 1], x_scales: View[f32, 1], x_sums: View[f32, 1], x_halves: View[f32, 1],
-    out: MutView[f32, 1], row: index, out_stride: index, column: index,
-    *, bits: Const, style: Const, zero: Const, stride: Const, rows: Const,
+    x: View[i8, 1], x_scales: View[f32, 1], x_sums: View[f32, 1], out: MutView[f32, 1], row: index, out_stride: index,
+    column: index, *, bits: Const, style: Const, zero: Const, stride: Const, rows: Const,
 ):  # fmt: skip
     """Compute `rows` rows from `row` of one panel."""
     total = Array[Vec[f32, 16], rows](0.0)
@@ -80,42 +78,50 @@ def tile(
         at = row * stride + b * 32
         at_block = row * (stride // 32) + b
         sums = Array[Vec[i32, 16], rows](0)
-        if style == "halves":
+        for j in unroll(range(4)):
+            low = low_codes(w, codes, high, b, bits=bits, j=j)
+            for r in unroll(range(rows)):
+                sums[r] = dot4(sums[r], low, four_inputs(x, at + r * stride + 4 * j))
+            other = high_codes(w, codes, high, b, bits=bits, j=j)
+            for r in unroll(range(rows)):
+                sums[r] = dot4(sums[r], other, four_inputs(x, at + r * stride + 16 + 4 * j))
+        d = scale_of(w, h, scales, b, per, style=style)
+        m = shift_of(w, h, scales, b, per, d, style=style, zero=zero)
+        for r in unroll(range(rows)):
+            x_sum = Vec[f32, 16](x_sums[at_block + r * (stride // 32)])
+            scaled = f32(sums[r]) * Vec[f32, 16](x_scales[at_block + r * (stride // 32)])
+            total[r] = fma(d, scaled, fma(m, x_sum, total[r]))
+    for r in unroll(range(rows)):
+        store(out, (row + r) * out_stride + column, total[r])
+
+
+@kernel(inline=True)
+def halves_tile(
+    w: View[u8, 1], h: View[f16, 1], codes: index, high: index, scales: index, blocks: index,
+    x: View[i8, 1], x_scales: View[f32, 1], x_halves: View[f32, 1], out: MutView[f32, 1], row: index,
+    out_stride: index, column: index, *, bits: Const, zero: Const, stride: Const, rows: Const,
+):  # fmt: skip
+    """As `tile`, where each 16 inputs have a scale."""
+    total = Array[Vec[f32, 16], rows](0.0)
+    for b in range(blocks):
+        at = row * stride + b * 32
+        at_block = row * (stride // 32) + b
+        for half in unroll(range(2)):
+            sums = Array[Vec[i32, 16], rows](0)
             for j in unroll(range(4)):
-                c = low_codes(w, codes, high, b, bits=bits, j=j)
+                c = Vec[u8, 64](0)
+                if half == 0:
+                    c = low_codes(w, codes, high, b, bits=bits, j=j)
+                else:
+                    c = high_codes(w, codes, high, b, bits=bits, j=j)
                 for r in unroll(range(rows)):
-                    sums[r] = dot4(sums[r], c, four_inputs(x, at + r * stride + 4 * j))
-            d = half_scale(w, h, scales, 2 * b)
+                    sums[r] = dot4(sums[r], c, four_inputs(x, at + r * stride + 16 * half + 4 * j))
+            d = half_scale(w, h, scales, 2 * b + half)
             m = d * (-zero)
             for r in unroll(range(rows)):
-                x_sum = Vec[f32, 16](x_halves[2 * (at_block + r * (stride // 32))])
+                x_sum = Vec[f32, 16](x_halves[2 * (at_block + r * (stride // 32)) + half])
                 scaled = f32(sums[r]) * Vec[f32, 16](x_scales[at_block + r * (stride // 32)])
                 total[r] = fma(d, scaled, fma(m, x_sum, total[r]))
-                sums[r] = Vec[i32, 16](0)
-            for j in unroll(range(4)):
-                c2 = high_codes(w, codes, high, b, bits=bits, j=j)
-                for r in unroll(range(rows)):
-                    sums[r] = dot4(sums[r], c2, four_inputs(x, at + r * stride + 16 + 4 * j))
-            d = half_scale(w, h, scales, 2 * b + 1)
-            m = d * (-zero)
-            for r in unroll(range(rows)):
-                x_sum2 = Vec[f32, 16](x_halves[2 * (at_block + r * (stride // 32)) + 1])
-                scaled2 = f32(sums[r]) * Vec[f32, 16](x_scales[at_block + r * (stride // 32)])
-                total[r] = fma(d, scaled2, fma(m, x_sum2, total[r]))
-        else:
-            for j in unroll(range(4)):
-                c3 = low_codes(w, codes, high, b, bits=bits, j=j)
-                for r in unroll(range(rows)):
-                    sums[r] = dot4(sums[r], c3, four_inputs(x, at + r * stride + 4 * j))
-                c4 = high_codes(w, codes, high, b, bits=bits, j=j)
-                for r in unroll(range(rows)):
-                    sums[r] = dot4(sums[r], c4, four_inputs(x, at + r * stride + 16 + 4 * j))
-            d2 = scale_of(w, h, scales, b, per, style=style)
-            m2 = shift_of(w, h, scales, b, per, d2, style=style, zero=zero)
-            for r in unroll(range(rows)):
-                x_sum3 = Vec[f32, 16](x_sums[at_block + r * (stride // 32)])
-                scaled3 = f32(sums[r]) * Vec[f32, 16](x_scales[at_block + r * (stride // 32)])
-                total[r] = fma(d2, scaled3, fma(m2, x_sum3, total[r]))
     for r in unroll(range(rows)):
         store(out, (row + r) * out_stride + column, total[r])
 
@@ -133,9 +139,15 @@ def panel_rows(
         done = 0
         for height in unroll(HEIGHTS):
             if done == 0 and rows - row >= height:
-                tile(
-                    w, h, codes, high, scales, blocks, per, x, x_scales, x_sums, x_halves, out, row, out_stride, column,
-                    bits=bits, style=style, zero=zero, stride=stride, rows=height,
-                )  # fmt: skip
+                if style == "halves":
+                    halves_tile(
+                        w, h, codes, high, scales, blocks, x, x_scales, x_halves, out, row, out_stride, column,
+                        bits=bits, zero=zero, stride=stride, rows=height,
+                    )  # fmt: skip
+                else:
+                    tile(
+                        w, h, codes, high, scales, blocks, per, x, x_scales, x_sums, out, row, out_stride, column,
+                        bits=bits, style=style, zero=zero, stride=stride, rows=height,
+                    )  # fmt: skip
                 done = height
         row += done

@@ -3,8 +3,8 @@
 A matrix (outputs, inputs) is cut into panels of 16 outputs; a panel of n inputs is, one part after the other:
 
     part    bytes per 32 inputs   meaning
-    codes   256 (512: 8 bits)     vector j of 64 bytes, byte 4 * output + b: low half input 4j + b, high half 16 + 4j + b;
-                                  of 8 bits: eight vectors, byte 4 * output + b of vector g: input 4g + b
+    codes   256 (512: 8 bits)     vector j of 64 bytes, byte 4 * output + b: low half input 4j + b, high half
+                                  input 16 + 4j + b; of 8 bits: eight vectors, byte 4 * output + b of g: input 4g + b
     high    0, 64, 128            5 bits: bit g of byte 4 * output + b is bit 4 of input 4g + b;
                                   6 bits: two vectors, bits 2 (g % 4) of vector g // 4
     scales  see STYLES            f16 and bytes, 16 outputs side by side

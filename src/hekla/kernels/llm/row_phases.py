@@ -158,7 +158,11 @@ def keep_rows(
         for head in range(shape.heads):
             if shape.has_qk_norm:
                 norm_in_place(
-                    row[head * room : (head + 1) * room], shape.head_width, f, index(vectors[layer, Q_NORM]), shape.epsilon
+                    row[head * room : (head + 1) * room],
+                    shape.head_width,
+                    f,
+                    index(vectors[layer, Q_NORM]),
+                    shape.epsilon,
                 )
             turn_head(row, head * room, turns, turn, pairs, turn_half)
             for d in range(0, room, 16):

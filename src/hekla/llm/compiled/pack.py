@@ -1,6 +1,7 @@
 """Weights brought into the layout of a plan, by several threads: NumPy lets them run side by side."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from hekla.llm.dequantise import dequantised
 from hekla.llm.tensors import Quantisation
 
 U8 = NDArray[np.uint8]
+Number = TypeVar("Number", bound=np.generic)
 CHUNK_BYTES = 4 << 20  # of a matrix, packed at once: what its temporaries need stays in the cache
 
 
@@ -41,14 +43,15 @@ def _panels(matrix: PackedMatrix, start: int, memory: U8) -> None:
         return
     if tensor.quantisation is Quantisation.AWQ4 or matrix.columns is not None:
         values = dequantised(tensor)
-        values = values if matrix.columns is None else _taken(values.T, matrix.columns).T
+        if matrix.columns is not None:
+            values = _taken(values.T, matrix.columns).T
         rows = np.ascontiguousarray(_taken(values, order)).view(np.uint8)
     else:
         rows = _taken(tensor.data.reshape(tensor.shape[0], -1), order)
     pack_rows(matrix.kind, rows, matrix.inputs, out)
 
 
-def _taken(values: NDArray[np.generic], order: NDArray[np.int64]) -> NDArray[np.generic]:
+def _taken(values: NDArray[Number], order: NDArray[np.int64]) -> NDArray[Number]:
     """Return rows in an order; -1 gives a row of zeros."""
     taken = values[order]
     if (order < 0).any():

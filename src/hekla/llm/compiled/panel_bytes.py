@@ -95,7 +95,9 @@ def awq_parts(tensor: StoredTensor, order: I64) -> Parts:
     scales = np.where(none[:, None], np.float16(0), tensor.scales.T[order]).astype("<f2")
     halves = codes.reshape(len(order), -1, 2, 16)
     scale_bytes = np.ascontiguousarray(scales).view(np.uint8).reshape(*scales.shape, 2)
-    return Parts(np.ascontiguousarray(halves[:, :, 0] | halves[:, :, 1] << 4), None, None, (scale_bytes, zeros[:, :, None]))
+    return Parts(
+        np.ascontiguousarray(halves[:, :, 0] | halves[:, :, 1] << 4), None, None, (scale_bytes, zeros[:, :, None])
+    )
 
 
 def _blocks(rows: U8, size: int) -> U8:
@@ -137,7 +139,8 @@ def _q8_0(rows: U8) -> Parts:
 
 def _from_codes(low: U8) -> U8:
     """Return nibbles by blocks from codes below 16, (n, b, 32)."""
-    return low[:, :, :16] | low[:, :, 16:] << 4
+    packed: U8 = low[:, :, :16] | low[:, :, 16:] << np.uint8(4)
+    return packed
 
 
 def _low_by_64(packed: U8) -> U8:

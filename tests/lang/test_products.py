@@ -2,6 +2,7 @@
 
 import ctypes
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,23 @@ def test_a_demand_is_checked_for_the_products_own_machine(tmp_path: Path) -> Non
     assert b"scale" in made.content
     with pytest.raises(VectorizeError, match="this loop was not vectorised for native"):
         build_product(kernel_in(FILE, "scale"), target="thumb-cortex-m7", kind="object")
+
+
+def test_the_command_shows_the_line_that_is_wrong(tmp_path: Path) -> None:
+    program = tmp_path / "wrong.py"
+    program.write_text("from hekla.lang import *\n\n\n@kernel\ndef wrong(x: f32) -> f32:\n    return x + i32(1)\n")
+    for words in (
+        ["build", f"{program}:wrong", "-o", str(tmp_path / "wrong.so")],
+        ["explain", "asm", f"{program}:wrong"],
+    ):
+        done = subprocess.run([sys.executable, "-m", "hekla", *words], capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert done.stderr.splitlines() == [
+            f"error: {program}:6:12: + needs two values of one type, got f32 and i32",
+            "    return x + i32(1)",
+            "           ^^^^^^^^^^",
+            "  cure: convert it: f32(...)",
+        ]
 
 
 def test_the_command_builds_and_says_how_large_it_is(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hekla.lang.link.build import KINDS, BuildResult, Kind
 from hekla.lang.link.build import build as link
 from hekla.lang.llvm.accept import check_loops, check_targets
 from hekla.lang.llvm.codegen import compile_text
-from hekla.lang.llvm.control import POOL
+from hekla.lang.llvm.environment import POOL
 from hekla.lang.llvm.names import commas, register_type
 from hekla.lang.llvm.target import Target
 from hekla.lang.llvm.text import Text, emit_module

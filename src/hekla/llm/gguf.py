@@ -91,9 +91,15 @@ class Strings(Sequence[str]):
         return _decoded(self._memory[start:end], self._where)
 
     def __iter__(self) -> Iterator[str]:
-        memory, where = self._memory, self._where
-        for start, end in self._places.tolist():
-            yield _decoded(memory[start:end], where)
+        if not len(self):
+            return
+        first = int(self._places[0, 0])
+        taken = bytes(self._memory[first : int(self._places[-1, 1])])  # a slice of bytes costs half of a memoryview's
+        for start, end in (self._places - first).tolist():
+            try:
+                yield taken[start:end].decode()
+            except UnicodeDecodeError:
+                yield _decoded(memoryview(taken)[start:end], self._where)
 
     def __repr__(self) -> str:
         return f"<{len(self)} strings>"

@@ -7,6 +7,7 @@ again, and later computes only what was evicted meanwhile. The first to arrive o
 preempted for others, so somebody always gets on.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence as Tokens
 from itertools import chain
@@ -171,7 +172,8 @@ class Scheduler:
         """Run a request on what the tree has of its prompt."""
         self.waiting.remove(sequence)
         self.running.append(sequence)
-        sequence.pages, sequence.kept_pages = [node.page for node in match.nodes], len(match.nodes)
+        sequence.pages = array("i", [node.page for node in match.nodes])
+        sequence.kept_pages = len(match.nodes)
         sequence.node = match.nodes[-1] if match.nodes else self.tree.root(sequence.adapter)
         sequence.computed = len(match.nodes) * self.page_tokens
         for page in sequence.pages:
@@ -213,7 +215,7 @@ class Scheduler:
         for page in sequence.pages:
             self.pool.release(page)
         self.running.remove(sequence)
-        sequence.pages, sequence.node, sequence.kept_pages, sequence.computed = [], None, 0, 0
+        sequence.pages, sequence.node, sequence.kept_pages, sequence.computed = array("i"), None, 0, 0
         sequence.draft.clear()
 
     def _keep(self, sequence: Sequence) -> None:

@@ -1,5 +1,6 @@
 """One running or waiting request, as the scheduler sees it, and what it plans for a step."""
 
+from array import array
 from dataclasses import dataclass, field
 
 from hekla.llm.prefix_tree import Node
@@ -20,7 +21,7 @@ class Sequence:
     deadline_s: float | None = None
     arrival: int = 0  # given by the scheduler: the smaller came first
     computed: int = 0  # the first tokens whose keys and values are in pages
-    pages: list[int] = field(default_factory=list)  # in order of position
+    pages: "array[int]" = field(default_factory=lambda: array("i"))  # in order of position
     node: Node | None = None  # where in the prefix tree its last whole page is; None while it waits
     kept_pages: int = 0  # how many of its pages stand in the tree
     cached_tokens: int | None = None  # prompt tokens that the tree had when it first ran

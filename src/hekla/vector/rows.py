@@ -138,6 +138,28 @@ class Rows:
             self.payloads.take(rows),
         )
 
+    def span(self, first: int, last: int) -> "Rows":
+        """Return the rows from `first` up to `last`, as views of these."""
+        ids, payloads = self.ids, self.payloads
+        dense = {
+            name: Dense(
+                column.values[first:last] if column.offsets is None else column.values,
+                None if column.is_present is None else column.is_present[first:last],
+                None if column.offsets is None else column.offsets[first : last + 1],
+            )
+            for name, column in self.dense.items()
+        }
+        sparse = {
+            name: Sparse(column.offsets[first : last + 1], column.indices, column.values)
+            for name, column in self.sparse.items()
+        }
+        return Rows(
+            Ids(ids.low[first:last], ids.high[first:last], ids.is_uuid[first:last]),
+            dense,
+            sparse,
+            Payloads(payloads.offsets[first : last + 1], payloads.text),
+        )
+
 
 def columns(rows: Rows) -> Iterator[tuple[str, AnyArray]]:
     """Yield every column by the name it has in logs and segments."""

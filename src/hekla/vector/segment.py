@@ -42,6 +42,7 @@ class Segment:
             raise DamagedError(f"lacks section {error}", where=str(path)) from error
         self.sections: Mapping[str, AnyArray] = sections
         self.about: Mapping[str, Any] = self.file.about  # Any: JSON
+        self.derived: dict[str, Any] = {}  # what readers opened over the sections; Any: each its own
 
     def __len__(self) -> int:
         return len(self.rows)

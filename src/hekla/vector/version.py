@@ -27,6 +27,7 @@ class Tail:
     def __init__(self, schema: CollectionSchema) -> None:
         self.growing = GrowingRows(schema)
         self._row_of: dict[int, int] = {}
+        self.derived: dict[object, object] = {}  # what readers built over blocks of rows, which never change
 
     def extend(self, rows: Rows) -> None:
         """Add rows at the end."""

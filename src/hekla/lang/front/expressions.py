@@ -82,7 +82,9 @@ class Expressions:
 
     def _constant(self, node: ast.Constant) -> Value:
         if node.value is ... or isinstance(node.value, complex | bytes):
-            self.context.unsupported(f"the constant {ast.unparse(node)}", node)
+            cures = {complex: "use two floats, or a @struct", bytes: "pass it as a View[u8, 1]"}
+            cure = cures.get(type(node.value), "write the value itself")
+            self.context.unsupported(f"the constant {ast.unparse(node)}", node, cure)
         return Known(node.value, self.context.span(node))
 
     def _tuple(self, node: ast.Tuple) -> Value:
@@ -179,7 +181,8 @@ class Expressions:
             return Known(value.type.rank, span)
         if isinstance(value.type, t.ViewType) and node.attr in ("shape", "strides"):
             self.context.wrong(f"{node.attr} needs a dimension", node, f"write {node.attr}[0]")
-        self.context.wrong(f"{value.type} has no attribute {node.attr!r}", node)
+        has = "a view has .shape[d], .strides[d] and .rank" if isinstance(value.type, t.ViewType) else "it has none"
+        self.context.wrong(f"{value.type} has no attribute {node.attr!r}", node, has)
 
     def _field(self, value: hir.Expr, struct: t.StructType, node: ast.Attribute) -> hir.Expr:
         position = struct.field_index(node.attr)

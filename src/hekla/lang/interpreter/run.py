@@ -30,11 +30,15 @@ class Slot:
 
 def interpret(module: Module, function: Function, given: Sequence[Any]) -> Any:  # Any: a kernel's arguments and result
     """Run a kernel on arrays (written in place) and numbers; return what it returns, as a NumPy scalar."""
-    args = [
-        a if isinstance(p.type, t.ViewType) else typed(p.type, a) for p, a in zip(function.params, given, strict=True)
-    ]
     with np.errstate(all="ignore"):
+        args = [_argument(p.type, a) for p, a in zip(function.params, given, strict=True)]
         return _Frame(module, function, args).run()
+
+
+def _argument(kind: t.Type, given: Any) -> Data:  # Any: see interpret
+    if isinstance(kind, t.ViewType):
+        return given
+    return typed(kind, np.float32(given) if kind in (t.f16, t.bf16) else given)  # by way of f32, as conversions go
 
 
 class _Frame:

@@ -7,7 +7,8 @@ from hekla.lang import types as t
 from hekla.lang.demand import ARCHES
 from hekla.lang.ir.core import Block, Function, Loop, Module, Op, SlotType, Value
 from hekla.lang.llvm.arithmetic import ARITHMETIC
-from hekla.lang.llvm.control import CONTROL, POOL
+from hekla.lang.llvm.control import CONTROL
+from hekla.lang.llvm.environment import POOL
 from hekla.lang.llvm.lines import Lines
 from hekla.lang.llvm.memory import MEMORY
 from hekla.lang.llvm.names import commas, memory_type, register_type, slot_size

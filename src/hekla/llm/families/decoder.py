@@ -78,7 +78,7 @@ def huggingface_decoder(
         norm_epsilon=config.number("rms_norm_eps", 1e-6, most=1.0),
         activation=activation,
         query_scale=1.0 / math.sqrt(head_width),
-        is_head_tied=HEAD not in tensors,
+        is_head_tied=HEAD not in tensors and config.get("tie_word_embeddings") is not False,
         end_tokens=huggingface_end_tokens(config),
     )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -351,6 +352,10 @@ def _scatter(f: _Frame, op: Op) -> None:
         view[place] = one
 
 
+def _cycles(f: _Frame, op: Op) -> Data:
+    return np.uint64(time.perf_counter_ns())
+
+
 EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     **{f"memref.atomic_{how}": _atomic for how in (*_UPDATES, "load")},
     "memref.alloca": lambda f, op: Slot(op.result.type.element),  # type: ignore[union-attr]  # a SlotType, says the verifier
@@ -361,7 +366,7 @@ EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,
     "memref.text": _text, "system.write": _transfer, "system.read": _transfer,
     "system.open": _open, "system.close": _close,
-    "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
+    "hekla.cycles": _cycles, "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
     "vector.load": _vector_load, "vector.maskedload": _vector_load,
     "vector.store": _vector_store, "vector.maskedstore": _vector_store, "vector.stream_store": _vector_store,
     "vector.gather": _gather, "vector.scatter": _scatter,

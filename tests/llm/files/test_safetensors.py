@@ -31,7 +31,7 @@ def entry(dtype: str, shape: list[Any], start: int, end: int) -> dict[str, Any]:
 
 
 def test_arrays_come_back_as_they_were_written(tmp_path: Path) -> None:
-    arrays = {"b": np.arange(6, dtype=np.float16).reshape(2, 3), "a": np.arange(4, dtype=np.float32)}
+    arrays: dict[str, Any] = {"b": np.arange(6, dtype=np.float16).reshape(2, 3), "a": np.arange(4, dtype=np.float32)}
     write_safetensors(tmp_path / "m.safetensors", arrays)
     _, found = read_safetensors(tmp_path / "m.safetensors")
     assert {name: (raw.dtype, raw.shape) for name, raw in found.items()} == {"a": ("F32", (4,)), "b": ("F16", (2, 3))}
@@ -69,6 +69,7 @@ def test_a_hostile_file_is_refused_with_what_was_found(tmp_path: Path, content: 
     assert message.replace("'[2]'", "[2]") in str(refused.value).replace("'[2]'", "[2]")
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), min_size=1, max_size=5))
 def test_flipped_bytes_never_end_in_anything_but_a_typed_error(tmp_path: Path, flips: list[tuple[int, int]]) -> None:
@@ -136,8 +137,9 @@ THEIRS = {
 
 def bert_arrays() -> dict[str, Any]:
     """Return weights under the names that checkpoints have."""
-    random, found = np.random.default_rng(5), {}
-    shapes = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (8, 8))
+    random = np.random.default_rng(5)
+    found: dict[str, Any] = {}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (8, 8))
     shapes |= {"ffn_up": (16, 8), "ffn_down": (8, 16), "attn_output_norm": (8,), "layer_output_norm": (8,)}
     for layer in range(2):
         for part, shape in shapes.items():

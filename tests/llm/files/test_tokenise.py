@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.llm.files.small_files import (
     CONTROL,
@@ -161,6 +161,7 @@ def test_control_tokens_are_read_only_where_asked() -> None:
     assert tokeniser.decode((1, 2)) == "<|im_start|><|im_end|>"
 
 
+@settings(max_examples=50)
 @given(TEXTS)
 def test_no_text_becomes_a_control_token(text: str) -> None:
     for tokeniser in (byte_level(), sentencepiece()):
@@ -169,6 +170,7 @@ def test_no_text_becomes_a_control_token(text: str) -> None:
         assert tokeniser.decode(tokens) == text.replace("▁", " " if tokeniser is sentencepiece() else "▁")
 
 
+@settings(max_examples=30, deadline=None)
 @given(TEXTS)
 def test_no_text_becomes_a_control_token_of_a_tokenizer_json(
     from_json: Callable[[dict[str, Any]], Tokeniser], text: str

@@ -34,6 +34,7 @@ from hekla.lang.surface import (
     ceil,
     comptime,
     copysign,
+    cycles,
     dot4,
     drop,
     element_type,
@@ -74,8 +75,8 @@ from hekla.lang.vectorize import vectorize
 __all__ = [  # noqa: RUF022  by name, whatever the case
     "all_lanes", "any_lane", "ArgumentError", "Array", "atomic_add", "atomic_compare_exchange", "atomic_exchange",
     "atomic_load", "atomic_max", "atomic_min", "atomic_store", "bf16", "bitcast", "Buffer", "buffer", "ceil",
-    "CheckError", "Compiled", "comptime", "Const", "ConstParam", "copysign", "dot4", "drop", "element_type", "f16",
-    "f32", "f64", "floor", "fma", "Function", "gather", "i16", "i32", "i64", "i8", "index", "iota", "Kernel",
+    "CheckError", "Compiled", "comptime", "Const", "ConstParam", "copysign", "cycles", "dot4", "drop", "element_type",
+    "f16", "f32", "f64", "floor", "fma", "Function", "gather", "i16", "i32", "i64", "i8", "index", "iota", "Kernel",
     "kernel", "KernelError", "KernelTypeError", "leading_zeros", "load", "MutView", "Options", "OwnershipError",
     "parallel", "popcount", "prefetch", "RaceError", "reduce_add", "reduce_and", "reduce_max", "reduce_min",
     "reduce_or", "region", "round_even", "saturate", "scatter", "select", "shuffle", "split", "sqrt", "static_assert",

@@ -84,7 +84,7 @@ def _first(schemas: list[Json], root: Json, depth: int) -> Json:
 
 def _referred(reference: str, root: Json) -> Json:
     found = root
-    for part in reference.removeprefix("#/").split("/"):
+    for part in [part for part in reference.removeprefix("#").split("/") if part]:
         if not isinstance(found, Mapping) or part not in found:
             raise InputError(f"the schema refers to {reference!r}, which is not there")
         found = found[part]

@@ -234,6 +234,13 @@ def take_call(x: "Expressions", region: hir.Expr, node: ast.Call) -> Value:
     return hir.Op(kind, x.context.span(node), "memref.take", [region, length])
 
 
+def _cycles(x: "Expressions", node: ast.Call) -> Value:
+    """cycles(): a clock of the processor, u64, in a unit of its own; 0 on machines whose clock programs cannot read."""
+    keywords_of(x, node)
+    positional(x, node, 0)
+    return hir.Op(t.u64, x.context.span(node), "hekla.cycles", [])
+
+
 def _element_type(x: "Expressions", node: ast.Call) -> Value:
     value = run_time(x, positional(x, node, 1)[0], node.args[0])
     return Known(getattr(value.type, "element", value.type), x.context.span(node))
@@ -266,7 +273,7 @@ INTRINSICS: Mapping[str, Handler] = {
     "round_even": _elementwise("math.roundeven", "float"), "copysign": _copysign,
     "popcount": _elementwise("math.ctpop", "int"), "leading_zeros": _elementwise("math.ctlz", "int"),
     "trailing_zeros": _elementwise("math.cttz", "int"), "buffer": _buffer, "region": _region,
-    "element_type": _element_type,
+    "element_type": _element_type, "cycles": _cycles,
     "static_assert": _static_assert, "unroll": _own_line("write `for i in unroll(range(...)):`"),
     "parallel": _own_line("write `for i in parallel(n):`"),
     "drop": _own_line("write drop(x) on a line of its own"),

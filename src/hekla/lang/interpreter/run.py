@@ -1,5 +1,6 @@
 """Run a function of the IR: blocks, calls and memory. Every access is checked and blamed on its source line."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -312,6 +313,10 @@ def _scatter(f: _Frame, op: Op) -> None:
         view[place] = one
 
 
+def _cycles(f: _Frame, op: Op) -> Data:
+    return np.uint64(time.perf_counter_ns())
+
+
 EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     **{f"memref.atomic_{how}": _atomic for how in (*_UPDATES, "load")},
     "memref.alloca": lambda f, op: Slot(op.result.type.element),  # type: ignore[union-attr]  # a SlotType, says the verifier
@@ -319,7 +324,7 @@ EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     "memref.cast": lambda f, op: f.data[op.operands[0]], "memref.subview": _subview, "memref.borrow": _borrow,
     "memref.region": lambda f, op: _Region(max(0, int(f.data[op.operands[0]]))), "memref.take": _take,
     "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,
-    "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
+    "hekla.cycles": _cycles, "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
     "vector.load": _vector_load, "vector.maskedload": _vector_load,
     "vector.store": _vector_store, "vector.maskedstore": _vector_store, "vector.stream_store": _vector_store,
     "vector.gather": _gather, "vector.scatter": _scatter,

@@ -210,6 +210,7 @@ RULES: Mapping[str, Rule] = {
     "cf.br": lambda op: len(op.attrs["targets"]) == 1, "cf.cond_br": lambda op: op.operands[0].type == t.bool_,
     "vector.splat": lambda op: op.result is not None and op.operands[0].type == t.element_of(op.result.type),
     "vector.from_elements": lambda op: op.result is not None and len(op.operands) == _lanes(op.result.type),
+    "hekla.cycles": lambda op: _kinds(op) == [t.u64],
     "vector.step": lambda op: op.result is not None and not op.operands,
     "vector.extract": lambda op: len(op.operands) == 2, "vector.insert": lambda op: len(op.operands) == 3,
     "vector.shuffle": lambda op: op.result is not None and _lanes(op.result.type) == len(op.attrs["lanes"]),

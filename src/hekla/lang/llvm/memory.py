@@ -261,6 +261,13 @@ def _extract_value(f: "FunctionText", op: Op) -> None:
     f.set(op, f.make(f"extractvalue {f.typed(op.operands[0])}, {op.attrs['position']}"))
 
 
+def _cycles(f: "FunctionText", op: Op) -> None:
+    """x86 reads its time stamp, AArch64 its generic timer; elsewhere a program may not be allowed to."""
+    clocks = {"x86_64": "llvm.readcyclecounter", "aarch64": "llvm.readsteadycounter"}
+    clock = clocks.get(f.text.target.triple.split("-")[0])
+    f.set(op, f.intrinsic(clock, "i64", []) if clock is not None else "0")
+
+
 MEMORY: Mapping[str, Callable[["FunctionText", Op], None]] = {
     **{f"memref.atomic_{how}": _atomic for how in (*_UPDATES, "load", "store", "compare_exchange")},
     "memref.alloca": _alloca,
@@ -277,6 +284,7 @@ MEMORY: Mapping[str, Callable[["FunctionText", Op], None]] = {
     "memref.alloc": _alloc,
     "memref.dealloc": _dealloc,
     "memref.prefetch": _prefetch,
+    "hekla.cycles": _cycles,
     "llvm.struct": _struct,
     "llvm.extractvalue": _extract_value,
     "tensor.splat": _splat_array,

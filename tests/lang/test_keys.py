@@ -17,11 +17,30 @@ from hekla.lang.keys import source_key
 from hekla.lang.llvm.cache import CodeCache
 
 PROGRAM = """
+import dataclasses
 import math
+import typing
 import numpy as np
 from hekla.lang import *
 import other
 
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    height: int
+    width: int = 3
+
+    @property
+    def area(self):
+        return self.height * self.width + EXTRA
+
+
+class Point(typing.NamedTuple):
+    x: int
+
+
+EXTRA = 1
+SHAPES = (Shape(2), Shape(4))
+POINT = Point(7)
 SCALE = 3
 TABLE = (1, 2, (4, 8))
 STEPS = [1, 2]
@@ -72,6 +91,7 @@ def program(x: f64, *, f: Function = given, width: Const = 2) -> f64:
     pair = Pair(a=0.0, b=local)
     for i in unroll(range(width)):
         pair.b += f64(TABLE[2][i % 2]) * f64(SCALE) + f64(made(3)) + f64(other.FACTOR)
+        pair.b += f64(SHAPES[1].area) + f64(POINT.x)
     return offset(f(called(pair.b)))
 """
 OTHER = "FACTOR = 6\nUNUSED = 1\n"
@@ -89,6 +109,11 @@ CHANGES = {
     "an array that it reads": ("np.arange(3)", "np.arange(3) * 2"),
     "a captured variable": ("closure(4)", "closure(5)"),
     "a module's variable": ("FACTOR = 6", "FACTOR = 7"),
+    "a field of a dataclass": ("Shape(4)", "Shape(5)"),
+    "a default of a dataclass": ("width: int = 3", "width: int = 4"),
+    "a property of a dataclass": ("self.height * self.width", "self.height + self.width"),
+    "a number that it reads": ("EXTRA = 1", "EXTRA = 2"),
+    "a named tuple": ("Point(7)", "Point(8)"),
     "the kernel": ("offset(f(called(pair.b)))", "f(called(pair.b))"),
 }
 SAME_CODE = {

@@ -1,22 +1,24 @@
 """The name of a kernel's code in the cache, made from its source: a warm process finds it without a front end.
 
 A key covers all that decides the code: the text of the kernel, where it stands, and the value of each name in it
-(numbers and tuples by value, types and records by their fields, kernels and @comptime functions by their own text and
-names, and so on); then the types and constants asked for, the flags, the processor, the compiler's own files and
-the versions of Python, NumPy and llvmlite.
+(numbers and tuples by value, types and records by their fields, dataclasses by theirs and their methods, kernels and
+@comptime functions by their own text and names, and so on); then the types and constants asked for, the flags, the
+processor, the compiler's own files and the versions of Python, NumPy and llvmlite.
 
-A value that cannot be told (an object of a class of the author's, say) leaves the kernel without a key: it goes through
+A value that cannot be told (an object that is no dataclass, say) leaves the kernel without a key: it goes through
 the front end in each process, and its code is then found by its LLVM text. What @comptime functions read besides their
 arguments and names (files, the clock) is not seen: such a kernel may keep what they once gave.
 """
 
 import builtins
+import dataclasses
+import enum
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import llvmlite
@@ -31,6 +33,16 @@ from hekla.lang.surface import Builtin, Comptime, Marker, TypeBuilder
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 _ELSEWHERE = frozenset({"explain", "interpreter", "link", "targets"})  # folders that do not decide a kernel's code
 _VERSIONED = {"numpy": np.__version__, "ml_dtypes": ml_dtypes.__version__}
+
+
+_OF_EVERY_CLASS = frozenset(
+    {
+        "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__slots__", "__match_args__", "__hash__",
+        "__dataclass_fields__", "__dataclass_params__", "__annotations__", "__orig_bases__", "__parameters__",
+        "__firstlineno__", "__static_attributes__", "__annotate_func__", "__annotations_cache__", "__abstractmethods__",
+        "_abc_impl", "__replace__",
+    }
+)  # fmt: skip
 
 
 class CannotTellError(Exception):
@@ -106,6 +118,10 @@ class _Digest:
             self._add_collection(value, words)
         elif isinstance(value, ModuleType):
             self._add_module(value, words)
+        elif isinstance(value, type):
+            self._add_class(value)
+        elif _is_record(value):
+            self._add_record(value)
         else:
             self._add_function(value, words)
 
@@ -170,10 +186,37 @@ class _Digest:
             self.note(word)
             self.add(vars(module)[word], words)
 
+    def _add_class(self, value: type) -> None:
+        """Add a class, its methods among it: a constant may be what one of them returns."""
+        self.note(f"class {value.__module__}.{value.__qualname__} {_VERSIONED.get(_root(value.__module__), '')}")
+        if _is_library(value.__module__):
+            return
+        if issubclass(value, enum.Enum):
+            raise CannotTellError(repr(value))
+        for base in value.__bases__:
+            self.add(base)
+        fields = getattr(value, "_fields", ())  # of a named tuple: what a record has in them is added there
+        for name, member in vars(value).items():
+            if name not in _OF_EVERY_CLASS and name not in fields and not isinstance(member, MemberDescriptorType):
+                inside = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
+                inside = getattr(inside, "__wrapped__", inside)
+                self.note(name)
+                if not (isinstance(inside, FunctionType) and inside.__code__.co_filename == "<string>"):
+                    self.add(inside)  # what dataclasses and named tuples write themselves follows from the fields
+
+    def _add_record(self, value: Any) -> None:  # Any: see _is_record
+        self.add(type(value))
+        names = [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else value._fields
+        if set(getattr(value, "__dict__", {})) - set(names):
+            raise CannotTellError(repr(value))
+        for name in names:
+            self.note(name)
+            self.add(getattr(value, name))
+
     def _add_function(self, value: object, words: frozenset[str]) -> None:
         """Add a Python function that may run while compiling, or a class or built-in function of a library."""
         module = getattr(value, "__module__", None)
-        if isinstance(value, type | BuiltinFunctionType) or (isinstance(value, FunctionType) and _is_library(module)):
+        if isinstance(value, BuiltinFunctionType) or (isinstance(value, FunctionType) and _is_library(module)):
             if not _is_library(module):
                 raise CannotTellError(repr(value))
             self.note(f"{module}.{getattr(value, '__qualname__', '')} {_VERSIONED.get(_root(module), '')}")
@@ -193,6 +236,11 @@ class _Digest:
                 self.add(found, inside)
         for default in (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
             self.add(default, words)
+
+
+def _is_record(value: object) -> bool:
+    """True for what has named fields and nothing else: of a dataclass, or a named tuple."""
+    return dataclasses.is_dataclass(value) or (isinstance(value, tuple) and hasattr(type(value), "_fields"))
 
 
 def _words_run(code: CodeType) -> frozenset[str]:

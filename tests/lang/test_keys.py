@@ -66,7 +66,7 @@ def made(n):
 
 @kernel(inline=True)
 def called(x: f64) -> f64:
-    return x + 1.0
+    return x + 1.0 + f64(other.SECOND)
 
 
 @kernel(inline=True)
@@ -94,12 +94,12 @@ def program(x: f64, *, f: Function = given, width: Const = 2) -> f64:
         pair.b += f64(SHAPES[1].area) + f64(POINT.x)
     return offset(f(called(pair.b)))
 """
-OTHER = "FACTOR = 6\nUNUSED = 1\n"
+OTHER = "FACTOR = 6\nSECOND = 2\nUNUSED = 1\n"
 CHANGES = {
     "a constant": ("SCALE = 3", "SCALE = 7"),
     "the kind of a constant": ("SCALE = 3", "SCALE = 3.0"),
     "a number in a tuple": ("(4, 8)", "(4, 9)"),
-    "a called kernel": ("x + 1.0", "x + 1.5"),
+    "a called kernel": ("x + 1.0 +", "x + 1.5 +"),
     "a kernel given as a default": ("x * 2.0", "x * 2.5"),
     "a default": ("width: Const = 2", "width: Const = 3"),
     "a @comptime function": ("helper(n) *", "helper(n) +"),
@@ -109,6 +109,7 @@ CHANGES = {
     "an array that it reads": ("np.arange(3)", "np.arange(3) * 2"),
     "a captured variable": ("closure(4)", "closure(5)"),
     "a module's variable": ("FACTOR = 6", "FACTOR = 7"),
+    "another variable of that module, asked for by a called kernel": ("SECOND = 2", "SECOND = 3"),
     "a field of a dataclass": ("Shape(4)", "Shape(5)"),
     "a default of a dataclass": ("width: int = 3", "width: int = 4"),
     "a property of a dataclass": ("self.height * self.width", "self.height + self.width"),

@@ -91,6 +91,7 @@ class _Digest:
     def __init__(self) -> None:
         self.parts: list[str] = []
         self._met: dict[int, int] = {}
+        self._asked: set[tuple[str, str]] = set()  # modules and names in them
         self._kept: list[object] = []  # so that no number in `_met` is given to another object
 
     def note(self, text: str) -> None:
@@ -109,15 +110,15 @@ class _Digest:
             self._add_array(np.asarray(value))
         elif (definition := definition_of(value)) is not None:
             self.add_definition(definition)
+        elif isinstance(value, ModuleType):
+            self._add_module(value, words)
         elif not self._is_new(value):
             return
         elif isinstance(value, Comptime):
             self.note("comptime")
             self._add_function(value.function, words)
         elif type(value) in (tuple, list, range, set, frozenset, dict):
-            self._add_collection(value, words)
-        elif isinstance(value, ModuleType):
-            self._add_module(value, words)
+            self._add_collection(value)
         elif isinstance(value, type):
             self._add_class(value)
         elif _is_record(value):
@@ -161,7 +162,7 @@ class _Digest:
             raise CannotTellError("an array of objects")
         self.note(f"array {value.dtype!r} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}")
 
-    def _add_collection(self, value: Any, words: frozenset[str]) -> None:  # Any: one of the kinds above
+    def _add_collection(self, value: Any) -> None:  # Any: one of the kinds above
         self.note(f"{type(value).__name__} {len(value)}")
         if isinstance(value, range):
             self.note(repr(value))
@@ -171,20 +172,24 @@ class _Digest:
             self.parts += sorted(map(repr, value))
         elif isinstance(value, dict):
             for name, item in value.items():
-                self.add(name, words)
-                self.add(item, words)
+                self.add(name)
+                self.add(item)
         else:
             for item in value:
-                self.add(item, words)
+                self.add(item)
 
     def _add_module(self, module: ModuleType, words: frozenset[str]) -> None:
         self.note(f"module {module.__name__}")
         if _is_library(module.__name__):
             self.note(_VERSIONED.get(_root(module.__name__), ""))
             return
+        if not words:
+            raise CannotTellError(module.__name__)  # one in a collection: any of its names may be asked for
         for word in sorted(words & vars(module).keys()):
-            self.note(word)
-            self.add(vars(module)[word], words)
+            if (module.__name__, word) not in self._asked:  # two kernels may ask one module for different names
+                self._asked.add((module.__name__, word))
+                self.note(word)
+                self.add(vars(module)[word], words)
 
     def _add_class(self, value: type) -> None:
         """Add a class, its methods among it: a constant may be what one of them returns."""

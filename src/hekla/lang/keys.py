@@ -98,7 +98,7 @@ class _Digest:
         """Add a text."""
         self.parts.append(text)
 
-    def add(self, value: object, words: frozenset[str] = frozenset()) -> None:
+    def add(self, value: object, words: tuple[str, ...] = ()) -> None:
         """Add a value; `words` are the names that may be asked of a module. Errors: CannotTellError."""
         if type(value) in _PLAIN:
             self.note(f"{type(value).__name__} {value!r}")
@@ -132,7 +132,7 @@ class _Digest:
             return
         self.note(f"kernel {definition.inline} {definition.demand!r}")
         words = self._add_text(definition)
-        for word in sorted(words):
+        for word in words:
             value = definition.lookup(word)
             if isinstance(value, FunctionType):
                 self.note(f"{word}: a Python function")  # no kernel calls it, but a comment may speak of it
@@ -140,7 +140,7 @@ class _Digest:
                 self.note(word)
                 self.add(value, words)
 
-    def _add_text(self, definition: Definition) -> frozenset[str]:
+    def _add_text(self, definition: Definition) -> tuple[str, ...]:
         """Note the text of a function and where it stands, and return the words in it."""
         found = definition.text
         if found is None:
@@ -178,15 +178,15 @@ class _Digest:
             for item in value:
                 self.add(item)
 
-    def _add_module(self, module: ModuleType, words: frozenset[str]) -> None:
+    def _add_module(self, module: ModuleType, words: tuple[str, ...]) -> None:
         self.note(f"module {module.__name__}")
         if _is_library(module.__name__):
             self.note(_VERSIONED.get(_root(module.__name__), ""))
             return
         if not words:
             raise CannotTellError(module.__name__)  # one in a collection: any of its names may be asked for
-        for word in sorted(words & vars(module).keys()):
-            if (module.__name__, word) not in self._asked:  # two kernels may ask one module for different names
+        for word in words:
+            if word in vars(module) and (module.__name__, word) not in self._asked:  # two kernels may ask one module for different names
                 self._asked.add((module.__name__, word))
                 self.note(word)
                 self.add(vars(module)[word], words)
@@ -218,7 +218,7 @@ class _Digest:
             self.note(name)
             self.add(getattr(value, name))
 
-    def _add_function(self, value: object, words: frozenset[str]) -> None:
+    def _add_function(self, value: object, words: tuple[str, ...]) -> None:
         """Add a Python function that may run while compiling, or a class or built-in function of a library."""
         module = getattr(value, "__module__", None)
         if isinstance(value, BuiltinFunctionType) or (isinstance(value, FunctionType) and _is_library(module)):
@@ -232,7 +232,7 @@ class _Digest:
         as_written = Definition(value)
         self._add_text(as_written)
         inside = _words_run(value.__code__)
-        for word in sorted(inside):
+        for word in inside:
             found = as_written.lookup(word)
             if isinstance(found, Missing):
                 found = getattr(builtins, word, found)
@@ -248,13 +248,13 @@ def _is_record(value: object) -> bool:
     return dataclasses.is_dataclass(value) or (isinstance(value, tuple) and hasattr(type(value), "_fields"))
 
 
-def _words_run(code: CodeType) -> frozenset[str]:
+def _words_run(code: CodeType) -> tuple[str, ...]:
     """Return the names that running a function may look up, those of the functions in it included."""
     found = {*code.co_names, *code.co_freevars}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found |= _words_run(constant)
-    return frozenset(found)
+            found |= {*_words_run(constant)}
+    return tuple(sorted(found))
 
 
 def _root(module: str | None) -> str:

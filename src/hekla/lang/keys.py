@@ -31,7 +31,7 @@ from hekla.lang.host import this_processor
 from hekla.lang.surface import Builtin, Comptime, Marker, TypeBuilder
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
-_ELSEWHERE = frozenset({"explain", "interpreter", "link", "targets"})  # folders that do not decide a kernel's code
+_ELSEWHERE = frozenset({"explain", "interpreter"})  # folders that do not decide a kernel's code
 _VERSIONED = {"numpy": np.__version__, "ml_dtypes": ml_dtypes.__version__}
 
 
@@ -186,7 +186,9 @@ class _Digest:
         if not words:
             raise CannotTellError(module.__name__)  # one in a collection: any of its names may be asked for
         for word in words:
-            if word in vars(module) and (module.__name__, word) not in self._asked:  # two kernels may ask one module for different names
+            if (
+                word in vars(module) and (module.__name__, word) not in self._asked
+            ):  # two kernels may ask one module for different names
                 self._asked.add((module.__name__, word))
                 self.note(word)
                 self.add(vars(module)[word], words)

@@ -91,7 +91,7 @@ class _Digest:
     def __init__(self) -> None:
         self.parts: list[str] = []
         self._met: dict[int, int] = {}
-        self._asked: set[tuple[str, str]] = set()  # modules and names in them
+        self._asked: set[tuple[str, str]] = set()  # names in modules: two kernels may ask one module for different ones
         self._kept: list[object] = []  # so that no number in `_met` is given to another object
 
     def note(self, text: str) -> None:

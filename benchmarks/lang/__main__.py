@@ -15,7 +15,12 @@ def main() -> None:
     options = parser.parse_args()
     for name in ONE_THREAD:
         os.environ[name] = "1"
-    from benchmarks.lang.report import COMPILING, SECTIONS, SIZES, report  # NumPy reads the environment when it is imported
+    from benchmarks.lang.report import (
+        COMPILING,
+        SECTIONS,
+        SIZES,
+        report,
+    )  # NumPy reads the environment when it is imported
 
     only = [name for name in options.only.split(",") if name]
     for name in only:

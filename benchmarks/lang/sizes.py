@@ -48,5 +48,11 @@ def _size(name: str, program: Kernel, memory: MemoryMap | None) -> Size:
         return found
     image = build_product(program, target=name, kind="image")
     return Size(
-        name, program.__name__, found.file_bytes, found.stored_bytes, found.ram_bytes, image.flash_bytes, image.ram_bytes
+        name,
+        program.__name__,
+        found.file_bytes,
+        found.stored_bytes,
+        found.ram_bytes,
+        image.flash_bytes,
+        image.ram_bytes,
     )

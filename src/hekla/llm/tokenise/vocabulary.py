@@ -44,15 +44,11 @@ class Vocabulary:
         chosen = np.flatnonzero(np.isin(self.kinds, kinds)).tolist()
         return {self.texts[token]: token for token in reversed(chosen) if self.texts[token]}
 
-    def is_control(self, token: int) -> bool:
-        """True for a token that stands for no text of its own."""
-        return 0 <= token < len(self.kinds) and self.kinds[token] in (Kind.CONTROL, Kind.UNKNOWN)
-
     def bytes_of(self, token: int) -> bytes:
         """Return the bytes a token stands for; a control token's are its name, one past the last token has none."""
         if token >= len(self.texts):
             return b""
-        text, kind = self.texts[token], self.kinds[token]
+        text, kind = self.texts[token], int(self.kinds[token])
         if kind in (Kind.CONTROL, Kind.UNKNOWN, Kind.USER_DEFINED):
             return text.encode()
         if self.spelling is Spelling.BYTE_LEVEL:

@@ -193,6 +193,20 @@ def test_a_value_that_cannot_be_told_leaves_a_kernel_without_a_key(world: World)
     assert world.kernel(odd.replace("scale = 3", "scale = 4"))(1.0) != again(1.0)
 
 
+def test_a_frozen_dataclass_is_told_by_its_fields_and_the_text_of_its_properties(world: World) -> None:
+    frozen = (
+        "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Settings:\n    scale: int\n\n"
+        "    @property\n    def twice(self):\n        return 2 * self.scale\n\n\nSETTINGS = Settings(3)\n"
+    )
+    text = PROGRAM.replace("SCALE = 3\n", frozen).replace("f64(SCALE)", "f64(SETTINGS.twice)")
+    told = key(world.kernel(text))
+    assert told is not None
+    assert key(world.kernel(text)) == told
+    assert key(world.kernel(text.replace("Settings(3)", "Settings(4)"))) not in (None, told)
+    assert key(world.kernel(text.replace("2 * self", "3 * self"))) not in (None, told)
+    assert key(world.kernel(text.replace("(frozen=True)", ""))) is None
+
+
 def test_a_processor_that_cannot_be_told_leaves_kernels_without_a_key(tmp_path: Path) -> None:
     assert processor(tmp_path) == ""
     (tmp_path / "proc").mkdir()

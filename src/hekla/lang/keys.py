@@ -1,8 +1,8 @@
 """The name of a kernel's code in the cache, made from its source: a warm process finds it without a front end.
 
 A key covers all that decides the code: the text of the kernel, where it stands, and the value of each name in it
-(numbers and tuples by value, types and records by their fields, kernels and @comptime functions by their own text and
-names, and so on); then the types and constants asked for, the flags, the processor, the compiler's own files and
+(numbers and tuples by value, types, records and frozen dataclasses by their fields, kernels and @comptime functions by
+their own text and names, and so on); then the types and constants asked for, the flags, the processor, the compiler's own files and
 the versions of Python, NumPy and llvmlite.
 
 A value that cannot be told (an object of a class of the author's, say) leaves the kernel without a key: it goes through
@@ -14,6 +14,7 @@ import builtins
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
@@ -106,6 +107,8 @@ class _Digest:
             self._add_collection(value, words)
         elif isinstance(value, ModuleType):
             self._add_module(value, words)
+        elif is_dataclass(value) and not isinstance(value, type):
+            self._add_record(value, words)
         else:
             self._add_function(value, words)
 
@@ -160,6 +163,21 @@ class _Digest:
         else:
             for item in value:
                 self.add(item, words)
+
+    def _add_record(self, value: Any, words: frozenset[str]) -> None:  # Any: an object of some dataclass
+        """Add a frozen dataclass's object: its fields by value, its class's properties and methods by their text."""
+        kind = type(value)
+        if not kind.__dataclass_params__.frozen or kind.__bases__ != (object,):
+            raise CannotTellError(repr(kind))
+        self.note(f"record {kind.__module__}.{kind.__qualname__}")
+        for field in fields(value):
+            self.note(field.name)
+            self.add(getattr(value, field.name), words)
+        for name, held in sorted(vars(kind).items()):
+            function = held.fget if isinstance(held, property) else held
+            if isinstance(function, FunctionType) and not name.startswith("__"):
+                self.note(f"{name} {type(held).__name__}")
+                self._add_function(function, words)
 
     def _add_module(self, module: ModuleType, words: frozenset[str]) -> None:
         self.note(f"module {module.__name__}")

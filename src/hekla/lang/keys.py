@@ -2,8 +2,8 @@
 
 A key covers all that decides the code: the text of the kernel, where it stands, and the value of each name in it
 (numbers and tuples by value, types, records and frozen dataclasses by their fields, kernels and @comptime functions by
-their own text and names, and so on); then the types and constants asked for, the flags, the processor, the compiler's own files and
-the versions of Python, NumPy and llvmlite.
+their own text and names, and so on); then the types and constants asked for, the flags, the processor, the compiler's
+own files and the versions of Python, NumPy and llvmlite.
 
 A value that cannot be told (an object of a class of the author's, say) leaves the kernel without a key: it goes through
 the front end in each process, and its code is then found by its LLVM text. What @comptime functions read besides their

@@ -60,15 +60,15 @@ def _fifth_bits(packed: Bytes) -> NDArray[np.int32]:
 
 
 def _f32(blocks: Bytes) -> F32:
-    return blocks.reshape(-1).view("<f4").astype(np.float32)
+    return blocks.view("<f4").astype(np.float32)
 
 
 def _half(blocks: Bytes) -> F32:
-    return blocks.reshape(-1).view("<f2").astype(np.float32)
+    return blocks.view("<f2").astype(np.float32)
 
 
 def _bf16(blocks: Bytes) -> F32:
-    return (blocks.reshape(-1).view("<u2").astype(np.uint32) << 16).view(np.float32)
+    return (blocks.view("<u2").astype(np.uint32) << 16).view(np.float32)
 
 
 def _q4_0(blocks: Bytes) -> F32:

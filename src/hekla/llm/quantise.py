@@ -50,7 +50,8 @@ def _packed(codes: NDArray[np.uint8]) -> Bytes:
 
 
 def _rounded(values: F32, most: int) -> NDArray[np.uint8]:
-    return np.clip(np.floor(values + np.float32(0.5)), 0, most).astype(np.uint8)
+    found: Bytes = np.clip(np.floor(values + np.float32(0.5)), 0, most).astype(np.uint8)
+    return found
 
 
 def _symmetric(blocks: F32, most: int) -> tuple[F32, NDArray[np.uint8]]:

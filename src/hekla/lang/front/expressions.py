@@ -13,7 +13,7 @@ from hekla.lang.front.definition import definition_of
 from hekla.lang.front.intrinsics import INTRINSICS, PYTHON_BUILTINS, take_call
 from hekla.lang.front.known import FOLD, Known, Value, evaluate, fold
 from hekla.lang.front.operators import as_index, materialise, type_text
-from hekla.lang.surface import Builtin, Comptime, TypeBuilder
+from hekla.lang.surface import Builtin, Comptime, TypeBuilder, region
 
 REFUSED: Mapping[type[ast.AST], tuple[str, str]] = {
     ast.List: ("a list", "use Array[T, n]"),
@@ -66,6 +66,12 @@ class Expressions:
         """Return an expression of exactly the type wanted."""
         return materialise(self.value(node), wanted, what=what)
 
+    def converted(self, value: hir.Expr, wanted: t.ScalarType) -> hir.Expr:
+        """Return a number as another type of number."""
+        found = operators.convert(value, wanted, value.span)
+        assert isinstance(found, hir.Expr)
+        return found
+
     def annotation(self, node: ast.expr) -> t.Type:
         """Return the type an annotation names."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -75,6 +81,8 @@ class Expressions:
             return t.none
         if found is bool:
             return t.bool_
+        if found is region:
+            return t.RegionType()
         if not isinstance(found, t.Type):
             cure = {int: "index or i32", float: "f32 or f64"}.get(found, "for example f32 or View[f32, 1]")
             self.context.wrong(f"{ast.unparse(node)} is not a type of the language", node, f"use {cure}")

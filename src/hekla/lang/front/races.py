@@ -242,6 +242,8 @@ class _Proof:
             indices = list(e.args[1 : 1 + view.type.rank])
             self._box(view, indices, 1, e.name != "memref.atomic_load", e.span, conditions)
             self.accesses[-1] = replace(self.accesses[-1], is_atomic=True)
+        elif isinstance(e, hir.Op) and e.name in ("system.read", "system.write", "system.open"):
+            self._whole(e.args[-1], e.name == "system.read", conditions)
         elif isinstance(e, hir.Call):
             for argument in e.args:
                 if isinstance(argument.type, t.ViewType):
@@ -327,6 +329,8 @@ class _Proof:
         span: Span,
         conditions: tuple[Term, ...],
     ) -> None:
+        if isinstance(view, hir.Op) and view.name == "memref.text":
+            return  # nobody writes it
         found = self._view(view)
         if found is None:
             raise RaceError(

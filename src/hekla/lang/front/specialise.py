@@ -213,6 +213,9 @@ class Program:
         returns = definition.node.returns
         result = expressions.annotation(returns) if returns is not None else t.none
         result = substitute(result, bindings)
+        if isinstance(result, t.RegionType) and returns is not None:
+            cure = "take it as a parameter: the caller lends its own"
+            raise KernelTypeError("a region cannot be a result", span=definition.span(returns), cure=cure)
         if isinstance(result, t.ArrayType) and returns is not None:
             cure = "let the caller pass a MutView to write to"
             raise KernelTypeError(f"{result} cannot be a result", span=definition.span(returns), cure=cure)

@@ -1,5 +1,7 @@
 """Run a function of the IR: blocks, calls and memory. Every access is checked and blamed on its source line."""
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -210,6 +212,10 @@ def _take(f: _Frame, op: Op) -> Data:
     return np.zeros(length, t.numpy_dtype(op.result.type.element))
 
 
+def _release(f: _Frame, op: Op) -> None:
+    f.data[op.operands[0]].content.used = int(f.data[op.operands[1]])
+
+
 def _dealloc(f: _Frame, op: Op) -> None:
     f.data[op.operands[0]].content = None
 
@@ -255,6 +261,39 @@ def _atomic(f: _Frame, op: Op) -> Data:
     if how != "load":
         view[place] = _UPDATES[how](old, rest[view.ndim :])
     return old
+
+
+# --- the system ---------------------------------------------------------------------------------------------
+
+
+def _text(f: _Frame, op: Op) -> Data:
+    return np.frombuffer(op.attrs["bytes"], np.uint8)
+
+
+def _transfer(f: _Frame, op: Op) -> Data:
+    file, view = f.args(op)
+    try:
+        if op.name == "system.write":
+            return np.int64(os.write(int(file), view.tobytes()))
+        content = os.read(int(file), view.nbytes)
+    except OSError:
+        return np.int64(-1)
+    view.view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
+    return np.int64(len(content))
+
+
+def _open(f: _Frame, op: Op) -> Data:
+    path = f.data[op.operands[0]].tobytes()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if op.attrs["writing"] else os.O_RDONLY
+    try:
+        return np.int32(os.open(path.split(b"\0")[0], flags, 0o644))
+    except OSError:
+        return np.int32(-1)
+
+
+def _close(f: _Frame, op: Op) -> None:
+    with contextlib.suppress(OSError):
+        os.close(int(f.data[op.operands[0]]))
 
 
 # --- vectors in memory --------------------------------------------------------------------------------------
@@ -323,7 +362,10 @@ EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     "memref.load": _load, "memref.store": _store, "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride,
     "memref.cast": lambda f, op: f.data[op.operands[0]], "memref.subview": _subview, "memref.borrow": _borrow,
     "memref.region": lambda f, op: _Region(max(0, int(f.data[op.operands[0]]))), "memref.take": _take,
+    "memref.mark": lambda f, op: np.int64(f.data[op.operands[0]].content.used), "memref.release": _release,
     "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,
+    "memref.text": _text, "system.write": _transfer, "system.read": _transfer,
+    "system.open": _open, "system.close": _close,
     "hekla.cycles": _cycles, "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
     "vector.load": _vector_load, "vector.maskedload": _vector_load,
     "vector.store": _vector_store, "vector.maskedstore": _vector_store, "vector.stream_store": _vector_store,

@@ -32,4 +32,6 @@ def tokenizer_json(metadata: Metadata) -> str:
         for token, kind in enumerate(vocabulary.kinds.tolist())
         if kind in (Kind.CONTROL, Kind.UNKNOWN, Kind.USER_DEFINED)
     ]
+    # The library numbers added tokens anew unless the model knows them.
+    table["model"]["vocab"] |= {row["content"]: row["id"] for row in table["added_tokens"]}
     return json.dumps(table, ensure_ascii=False)

@@ -357,6 +357,14 @@ def test_what_may_become_a_stop_text_is_held_back() -> None:
     assert answer.finish() == "hello world"
 
 
+def test_of_two_stop_texts_in_one_token_the_first_that_is_complete_counts() -> None:
+    tokeniser = byte_level()
+    answer = Detokeniser(tokeniser, ("lo", "ell", "l"))
+    assert [answer.feed(token) for token in tokeniser.encode("hello world")] == ["he", ""]
+    assert answer.found_stop == "l"
+    assert answer.finish() == ""
+
+
 def test_control_tokens_are_shown_only_where_asked() -> None:
     tokeniser = byte_level()
     assert Detokeniser(tokeniser).feed(2) == ""

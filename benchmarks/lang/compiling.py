@@ -28,7 +28,7 @@ class Compilation:
 
     def cells(self) -> list[str]:
         """Return what the table shows."""
-        return [self.name, f"{self.cold_ms:.0f}", f"{self.warm_ms:.0f}", str(self.warm_compiles), str(self.code_bytes)]
+        return [self.name, f"{self.cold_ms:.0f}", f"{self.warm_ms:.1f}", str(self.warm_compiles), str(self.code_bytes)]
 
 
 def compilations() -> Sequence[Compilation]:

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from hekla import __version__
 from hekla.base.errors import HeklaError
-from hekla.cli import build, chat, doctor, explain, infer, models, quantize, serving, up
+from hekla.cli import build, chat, doctor, explain, infer, llm_profile, models, quantize, serving, up
 from hekla.cli.exit_status import Exit
 from hekla.cli.screen import AsJson, write_error, write_json
 
@@ -95,6 +95,7 @@ app.command("doctor")(doctor.doctor)
 app.command("build")(build.build)
 app.command("quantize")(quantize.quantize)
 app.add_typer(explain.explain_app, name="explain")
+app.add_typer(llm_profile.llm_app, name="llm")
 
 
 def run() -> None:

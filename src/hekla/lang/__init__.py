@@ -3,6 +3,7 @@
 from hekla.lang.errors import (
     ArgumentError,
     CheckError,
+    DeadlockError,
     KernelError,
     KernelTypeError,
     OwnershipError,
@@ -14,9 +15,11 @@ from hekla.lang.errors import (
 from hekla.lang.kernel import Compiled, Kernel, Options, kernel
 from hekla.lang.surface import (
     Array,
+    Atomic,
     Buffer,
     Const,
     Function,
+    Mutex,
     MutView,
     Vec,
     View,
@@ -34,6 +37,7 @@ from hekla.lang.surface import (
     ceil,
     comptime,
     copysign,
+    dense,
     dot4,
     drop,
     element_type,
@@ -43,7 +47,9 @@ from hekla.lang.surface import (
     iota,
     leading_zeros,
     load,
+    lock,
     parallel,
+    pause,
     popcount,
     prefetch,
     reduce_add,
@@ -72,13 +78,14 @@ from hekla.lang.types import ConstParam, TypeParam, bf16, f16, f32, f64, i8, i16
 from hekla.lang.vectorize import vectorize
 
 __all__ = [  # noqa: RUF022  by name, whatever the case
-    "all_lanes", "any_lane", "ArgumentError", "Array", "atomic_add", "atomic_compare_exchange", "atomic_exchange",
-    "atomic_load", "atomic_max", "atomic_min", "atomic_store", "bf16", "bitcast", "Buffer", "buffer", "ceil",
-    "CheckError", "Compiled", "comptime", "Const", "ConstParam", "copysign", "dot4", "drop", "element_type", "f16",
-    "f32", "f64", "floor", "fma", "Function", "gather", "i16", "i32", "i64", "i8", "index", "iota", "Kernel",
-    "kernel", "KernelError", "KernelTypeError", "leading_zeros", "load", "MutView", "Options", "OwnershipError",
-    "parallel", "popcount", "prefetch", "RaceError", "reduce_add", "reduce_and", "reduce_max", "reduce_min",
-    "reduce_or", "region", "round_even", "saturate", "scatter", "select", "shuffle", "split", "sqrt", "static_assert",
-    "store", "stream_store", "strided", "struct", "TargetError", "trailing_zeros", "trunc", "TypeParam", "u16", "u32",
-    "u64", "u8", "unroll", "UnsupportedPythonError", "Vec", "vectorize", "VectorizeError", "View",
+    "all_lanes", "any_lane", "ArgumentError", "Array", "Atomic", "atomic_add", "atomic_compare_exchange",
+    "atomic_exchange", "atomic_load", "atomic_max", "atomic_min", "atomic_store", "bf16", "bitcast", "Buffer",
+    "buffer", "ceil", "CheckError", "Compiled", "comptime", "Const", "ConstParam", "copysign", "DeadlockError",
+    "dense", "dot4", "drop", "element_type", "f16", "f32", "f64", "floor", "fma", "Function", "gather", "i16", "i32",
+    "i64", "i8", "index", "iota", "Kernel", "kernel", "KernelError", "KernelTypeError", "leading_zeros", "load",
+    "lock", "Mutex", "MutView", "Options", "OwnershipError", "parallel", "pause", "popcount", "prefetch", "RaceError",
+    "reduce_add", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "region", "round_even", "saturate", "scatter",
+    "select", "shuffle", "split", "sqrt", "static_assert", "store", "stream_store", "strided", "struct", "TargetError",
+    "trailing_zeros", "trunc", "TypeParam", "u16", "u32", "u64", "u8", "unroll", "UnsupportedPythonError", "Vec",
+    "vectorize", "VectorizeError", "View",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ HeklaError
 │   ├── KernelTypeError         types, shapes or constants do not fit together
 │   ├── OwnershipError          use after move, two writers, a view that outlives its memory
 │   ├── RaceError               iterations of a parallel loop were not shown to keep apart
+│   ├── DeadlockError           threads were not shown to wait for each other in one order only
 │   ├── VectorizeError          a loop under @vectorize stayed scalar; the message has the reason
 │   └── TargetError             the program needs instructions that the target, or this machine, has not
 ├── InputError
@@ -62,6 +63,10 @@ class OwnershipError(KernelError):
 
 class RaceError(KernelError):
     """Iterations of a parallel loop were not shown to keep apart."""
+
+
+class DeadlockError(KernelError):
+    """Threads may wait for each other in a ring, or were not shown not to."""
 
 
 class VectorizeError(KernelError):

@@ -29,6 +29,7 @@ from hekla.lang.llvm.loaded import Loaded
 from hekla.lang.llvm.pool import ThreadPool, standard_pool
 from hekla.lang.llvm.target import Target, host_target
 from hekla.lang.llvm.text import Text, emit_module
+from hekla.lang.lock_order import LockOrder, standard_order
 from hekla.lang.lower import lower_program
 
 __all__ = ["Compiled", "Kernel", "Options", "kernel"]
@@ -36,13 +37,14 @@ __all__ = ["Compiled", "Kernel", "Options", "kernel"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a kernel is compiled and run. `cache` and `pool` None are the process's standard ones."""
+    """How a kernel is compiled and run. `cache`, `pool` and `order` None are the process's standard ones."""
 
     optimise: bool = True
     checked: bool = False
     target: Target | None = None
     cache: CodeCache | None = None
     pool: ThreadPool | None = None
+    order: LockOrder | None = None
 
 
 class Compiled:
@@ -167,6 +169,7 @@ class Kernel:
     def _compile(self, key: tuple[Any, ...], kinds: tuple[t.Type, ...], named: dict[str, Any]) -> Compiled:
         if key not in self._compiled:
             module, function = self.lower(*kinds, **named)
+            (self.options.order or standard_order()).add(module.edges)
             if self.options.checked:
                 add_checks(module)
                 verify_module(module)

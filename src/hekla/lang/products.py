@@ -48,6 +48,8 @@ def build_product(kernel: Kernel, *, target: str, kind: Kind, output: Path | Non
     _check_signature(compiled, is_program=kind in PROGRAMS and kind in KINDS[machine.family])
     check_targets(compiled.demands, compiled.target)
     text = emit_module(compiled.module, compiled.target)
+    if text.waits is not None:
+        raise UnsupportedError("locks and waits need the threads of this process", where=str(text.waits))
     written = _with_interface(compiled, text, is_program=kind in PROGRAMS)
     if compiled.demands:
         check = partial(check_loops, text, written, compiled.flags)

@@ -12,6 +12,7 @@ HeklaError
 ├── InputError
 │   └── ArgumentError           a kernel was called with the wrong arguments
 └── EngineError
+    ├── ActorStoppedError       a message to an actor that takes no more
     └── CheckError              a fault while a kernel ran (no memory, or a checked build's find) at `span`
 """
 
@@ -79,6 +80,10 @@ class TargetError(KernelError):
 
 class ArgumentError(InputError):
     """A kernel was called with the wrong arguments."""
+
+
+class ActorStoppedError(EngineError):
+    """A message to an actor that was stopped."""
 
 
 class CheckError(EngineError):

@@ -32,7 +32,7 @@ class Edge:
         return self.path[1][1]
 
 
-@dataclass
+@dataclass(eq=False)
 class LockOrder:
     """The edges known so far. What was refused is not added."""
 

@@ -9,6 +9,7 @@ Type ── ScalarType   bool, i8..i64, u8..u64, index, f16, bf16, f32, f64
      ── StructType   a record declared with @struct
         ── AtomicType   Atomic[T], one scalar that threads share
         ── MutexType    Mutex[T], a lock and what it guards
+        ── MailboxType  what Address[Actor] is a view of
      ── NoneType_    what a kernel without a result returns
 """
 
@@ -230,6 +231,13 @@ class MutexType(StructType):
     def content(self) -> Type:
         """What it guards."""
         return self.fields[1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxType(StructType):
+    """The mailbox of one class of actors; `Address[...]` is a view of it. `owner` knows what may be sent to it."""
+
+    owner: Any = None  # Any: an hekla.lang.actors.declare.Actor, which this file cannot know
 
 
 def atomic_type(element: ScalarType, *, dense: bool = False) -> AtomicType:

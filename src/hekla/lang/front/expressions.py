@@ -4,6 +4,7 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hekla.base.errors import nearest_name
 from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.errors import KernelTypeError
@@ -313,18 +314,10 @@ class Expressions:
     # --- calls ------------------------------------------------------------------------------------------
 
     def _call(self, node: ast.Call) -> Value:
-        if isinstance(node.func, ast.Attribute) and node.func.attr in ("view", "mut"):
-            target = self.value(node.func.value)
-            if isinstance(target, hir.Expr):
-                return self._borrow(target, node.func.attr == "mut", node)
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "take":
-            target = self.value(node.func.value)
-            if isinstance(target, hir.Expr) and isinstance(target.type, t.RegionType):
-                return take_call(self, target, node)
         if isinstance(node.func, ast.Attribute):
-            target = self.value(node.func.value)
-            if isinstance(target, hir.Expr) and isinstance(target.type, t.AtomicType):
-                return atomic_method(self, target, target.type, node)
+            done = self._send(node.func, node) or self._method(node.func, node)
+            if done is not None:
+                return done
         callee = self.value(node.func)
         if not isinstance(callee, Known):
             self.context.wrong(f"{callee.type} cannot be called", node.func)
@@ -336,6 +329,19 @@ class Expressions:
         if callee.value in PYTHON_BUILTINS:
             return PYTHON_BUILTINS[callee.value](self, node)
         return self._call_of(callee.value, node)
+
+    def _method(self, name: ast.Attribute, node: ast.Call) -> Value | None:
+        """`x.view()`, `r.take(f32, n)`, `a.load()`; None for the functions of modules."""
+        target = self.value(name.value)
+        if isinstance(target, Known):
+            return None
+        if name.attr in ("view", "mut"):
+            return self._borrow(target, name.attr == "mut", node)
+        if name.attr == "take" and isinstance(target.type, t.RegionType):
+            return take_call(self, target, node)
+        if isinstance(target.type, t.AtomicType):
+            return atomic_method(self, target, target.type, node)
+        return None
 
     def _call_of(self, callee: Any, node: ast.Call) -> Value:  # Any: a compile-time value
         span = self.context.span(node)
@@ -358,6 +364,28 @@ class Expressions:
             self.context.wrong(f"{callee.__name__}(...) has no fixed size", node, "convert to index, i32, f32, f64 ...")
         name = getattr(callee, "__name__", repr(callee))
         self.context.wrong(f"{name} is not a kernel", node, "decorate it with @kernel, or @comptime for constants")
+
+    def _send(self, verb_of: ast.Attribute, node: ast.Call) -> Value | None:
+        """`to.add.send(x)` and `to.add.try_send(x)`, `to` an Address: True where the message was taken."""
+        message, verb = verb_of.value, verb_of.attr
+        to = self.value(message.value) if isinstance(message, ast.Attribute) else None
+        kind = to.type.element if isinstance(to, hir.Expr) and isinstance(to.type, t.ViewType) else None
+        if to is None or not isinstance(kind, t.MailboxType) or not isinstance(message, ast.Attribute):
+            return None
+        senders = kind.owner.senders.of
+        if message.attr not in senders:
+            cure = nearest_name(message.attr, senders)
+            self.context.wrong(f"{kind.owner.name} takes no message {message.attr!r}", message, cure)
+        if verb not in ("send", "try_send"):
+            cure = "send it; an actor answers by sending" if verb == "ask" else "use send or try_send"
+            self.context.wrong(f"a message is not {verb!r} by a kernel", node, cure)
+        definition = definition_of(getattr(senders[message.attr], verb))
+        assert definition is not None
+        span = self.context.span(node)
+        given = [to, *(self.value(a) for a in node.args)]
+        instance, args = self.context.specialiser.instance_for_call(definition, given, self.named(node), span)
+        self.context.callees[instance.symbol] = instance
+        return hir.Call(instance.result, span, instance, args)
 
     def named(self, node: ast.Call) -> dict[str, Known]:
         """Return the keyword arguments, all of which are compile-time."""

@@ -317,7 +317,8 @@ def test_an_actor_runs_where_and_as_urgently_as_it_is_told() -> None:
 def test_a_process_that_ends_with_actors_running_ends_well(tmp_path: Path) -> None:
     program = tmp_path / "leaves.py"
     program.write_text(
-        "from hekla.lang import i64\nfrom hekla.lang.actors import actor\n\n@actor\nclass Counter:\n    total: i64 = 0\n\n"
+        "from hekla.lang import i64\nfrom hekla.lang.actors import actor\n\n@actor\nclass Counter:\n"
+        "    total: i64 = 0\n\n"
         "    def add(self, n: i64):\n        self.total += n\n\n"
         "counters = [Counter.start() for _ in range(3)]\nfor c in counters:\n    c.add.send(1)\nprint('done')\n"
     )

@@ -1,7 +1,6 @@
 """`@actor`: a class whose fields are an actor's own memory and whose methods are the messages it takes."""
 
 import inspect
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -69,9 +68,7 @@ class Actor:
     def fields(self) -> dict[str, t.Type]:
         """The fields as declared. Errors: ConfigError for what an actor cannot hold."""
         found: dict[str, t.Type] = {}
-        names = (
-            vars(sys.modules[self._module]) if self._module in sys.modules else self._methods[0].function.__globals__
-        )
+        names = self._methods[0].function.__globals__  # read late, so that actors may name each other
         for name, kind in self._annotations.items():
             kind = eval(kind, dict(names)) if isinstance(kind, str) else kind  # the author's own module
             if kind is bool:

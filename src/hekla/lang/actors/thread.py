@@ -36,8 +36,13 @@ class ThreadCode:
     """The code of one class of actors, for one choice of options; its threads run in it, so it lives with them."""
 
     def __init__(self, step: Kernel, main: Kernel) -> None:
-        self.step: Compiled = step.compile()
+        self._step = step
         self.main: Compiled = main.compile()
+
+    @cached_property
+    def step(self) -> Compiled:
+        """What handles one message, for actors without a thread."""
+        return self._step.compile()
 
     @cached_property
     def text(self) -> Text:

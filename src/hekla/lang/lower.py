@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.front.captures import captured_variables
+from hekla.lang.front.reductions import spread
 from hekla.lang.front.tree import blocks_of, children_of, expressions_of, walk
 from hekla.lang.ir.core import Attributes, Block, Function, Loop, Module, Op, SlotType, Value
 from hekla.lang.source import Span
@@ -195,6 +196,9 @@ class _Lowering:
 
     def _parallel(self, s: hir.Parallel) -> None:
         """The body becomes a function of (begin, end, what it captures), which workers call for ranges."""
+        if s.reductions:
+            self._statements(spread(s))
+            return
         count = self.expression(s.count)
         captured = captured_variables(s)
         begin, end = hir.Variable("begin", t.index, s.span), hir.Variable("end", t.index, s.span)

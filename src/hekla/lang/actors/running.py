@@ -150,20 +150,29 @@ class Message:
 
         Errors: ArgumentError; ActorStoppedError; CheckError where a fault ended the actor.
         """
+        self._check(given)
         if self._put(self._to.address, *given) == mailbox.CLOSED:
             raise self._to.stopped_error()
 
     def try_send(self, *given: Any) -> bool:  # Any: see send
         """Send it if there is room; False where the mailbox is full. Errors: as `send`."""
+        self._check(given)
         done = self._try_put(self._to.address, *given)
         if done == mailbox.CLOSED:
             raise self._to.stopped_error()
         return bool(done == mailbox.TAKEN)
 
+    def _check(self, given: tuple[Any, ...]) -> None:  # Any: see send
+        names = self._type.names
+        if len(given) != len(names):
+            where = f"{self._to.name}.{self._type.name}"
+            raise ArgumentError(f"takes {len(names)} values ({', '.join(names)}), got {len(given)}", where=where)
+
     def ask(self, *given: Any) -> Any:  # Any: a Python number
         """Send it and wait for the answer. Errors: as `send`, and ArgumentError for a method that answers nothing."""
         if self._type.result is None:
             raise ArgumentError("answers nothing", where=f"{self._to.name}.{self._type.name}", cure="send it")
+        self._check(given)
         slot = self._to.slots.get()
         box = self._to.address
         try:

@@ -377,8 +377,12 @@ class Expressions:
             cure = nearest_name(message.attr, senders)
             self.context.wrong(f"{kind.owner.name} takes no message {message.attr!r}", message, cure)
         if verb not in ("send", "try_send"):
-            cure = "send it; an actor answers by sending" if verb == "ask" else "use send or try_send"
-            self.context.wrong(f"a message is not {verb!r} by a kernel", node, cure)
+            cure = "Python asks; among actors, who answers sends" if verb == "ask" else "use send or try_send"
+            self.context.wrong(f"a kernel sends a message by send or try_send, not by {verb}", node, cure)
+        names = senders[message.attr].message.names
+        if len(node.args) != len(names):
+            takes = f"takes {len(names)} values ({', '.join(names)})"
+            self.context.wrong(f"{kind.owner.name}.{message.attr} {takes}, got {len(node.args)}", node)
         definition = definition_of(getattr(senders[message.attr], verb))
         assert definition is not None
         span = self.context.span(node)

@@ -11,6 +11,7 @@ from hekla.lang.front.context import Context
 from hekla.lang.front.expressions import Expressions, default_type
 from hekla.lang.front.known import Known, Value
 from hekla.lang.front.operators import as_index, materialise, type_text
+from hekla.lang.front.reductions import KEYWORDS, check_reductions, reductions_of
 from hekla.lang.front.tree import blocks_of, shared_part
 from hekla.lang.surface import Const, drop, lock, parallel, split, unroll
 
@@ -359,10 +360,13 @@ class Statements:
         return counter, body
 
     def _parallel(self, node: ast.For, call: ast.Call, target: ast.Name) -> list[hir.Statement]:
-        named = self.expressions.named(call)
+        reduced = [k for k in call.keywords if k.arg in KEYWORDS]
+        plain = ast.Call(call.func, call.args, [k for k in call.keywords if k.arg not in KEYWORDS])
+        named = self.expressions.named(plain)
         unproved = named.pop("unproved", Known("", self.context.span(call))).value
         if len(call.args) != 1 or named or not isinstance(unproved, str):
-            self.context.wrong("parallel() takes a count, and perhaps unproved='the reason'", call)
+            self.context.wrong("parallel() takes a count, and perhaps reduce_add= or unproved='the reason'", call)
+        reductions = reductions_of(self.context, reduced)
         if self._parallel_depth:
             self.context.wrong("a parallel loop in a parallel loop", call, "make the inner one a plain range")
         count = as_index(self.expressions.value(call.args[0]), "the count of parallel()")
@@ -372,8 +376,9 @@ class Statements:
         counter, body = self._counted_body(node, target)
         self.context.hidden = set()
         self._parallel_depth -= 1
-        self._check_parallel(body, before)
-        return [hir.Parallel(self.context.span(node), counter, count, body, unproved)]
+        check_reductions(body, reductions)
+        self._check_parallel(body, before - {r.variable for r in reductions})
+        return [hir.Parallel(self.context.span(node), counter, count, body, unproved, reductions)]
 
     def _check_parallel(self, body: list[hir.Statement], outer: set[hir.Variable], depth: int = 0) -> None:
         """What other iterations would see may not be assigned, and no iteration leaves early."""
@@ -385,7 +390,7 @@ class Statements:
                     raise KernelTypeError(
                         f"{variable.name!r} lives outside of this parallel loop, and every iteration would assign it",
                         span=s.span,
-                        cure="write to an element of a MutView, one for each iteration",
+                        cure="write to an element of a MutView, one for each iteration, or reduce it: reduce_add=",
                     )
             if isinstance(s, hir.Return) or (isinstance(s, hir.Break | hir.Continue) and depth == 0):
                 word = type(s).__name__.lower()

@@ -34,6 +34,7 @@ from hekla.lang.kernel import Kernel, Options
 from hekla.lang.surface import TypeBuilder
 
 MAX_MESSAGES = 1 << 20
+RESERVED = ("options", "interpreted", "affinity", "priority", "mailbox")  # keywords of start
 Placement = int | tuple[int, ...] | None
 
 
@@ -70,6 +71,10 @@ class Actor:
         found: dict[str, t.Type] = {}
         names = self._methods[0].function.__globals__  # read late, so that actors may name each other
         for name, kind in self._annotations.items():
+            if name in RESERVED:
+                raise ConfigError(
+                    f"a field cannot be called {name!r}", where=self.name, cure="start() takes that itself"
+                )
             kind = eval(kind, dict(names)) if isinstance(kind, str) else kind  # the author's own module
             if kind is bool:
                 kind = t.bool_
@@ -206,6 +211,10 @@ class Actor:
 
     # --- starting ---------------------------------------------------------------------------------------
 
+    def new_mailbox(self) -> "np.ndarray[Any, Any]":  # Any: a record
+        """Return an empty mailbox for an actor that is not yet started, so that others can be given its address."""
+        return aligned(self.mailbox_type.dtype)
+
     def start(
         self,
         *,
@@ -213,10 +222,12 @@ class Actor:
         interpreted: bool = False,
         affinity: Placement = None,
         priority: int | None = None,
+        mailbox: "np.ndarray[Any, Any] | None" = None,  # Any: a record
         **fields: Any,  # Any: numbers, arrays and actors, as the fields say
     ) -> Running:
         """Return a running actor; the fields are given by name where the class gives no value.
 
+        mailbox: one of `new_mailbox`, whose address others were given before.
         affinity: the processors its thread may use. priority: its nice value, -20 (most urgent) to 19.
         interpreted: no thread; `step` handles a message by the definition of the language.
         Errors: KernelError; ConfigError for fields; ArgumentError for lent arrays; UnsupportedError where the system
@@ -237,7 +248,12 @@ class Actor:
                 state[name] = given[name]
         lent = [lent_array(f"{self.name}.start({n}=)", k, given[n]) for n, k in self.lent.items()]
         code = self.code(options or Options())
-        running = Running(self.name, self.senders, code, [aligned(self.mailbox_type.dtype), state, *lent])
+        box = (
+            self.new_mailbox()
+            if mailbox is None
+            else lent_array(f"{self.name}.start(mailbox=)", self.address_type, mailbox)
+        )
+        running = Running(self.name, self.senders, code, [box, state, *lent])
         if not interpreted:
             running.launch(
                 self.affinity if affinity is None else affinity, self.priority if priority is None else priority

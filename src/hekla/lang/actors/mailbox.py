@@ -13,9 +13,6 @@ Closing sets the highest bit of `tail`, so no message is claimed after it, and e
 
 A reply is a slot that the asker chose: 0 free, 1 asked, 2 answered, 3 the receiver ended without an answer.
 """
-# mypy: disable-error-code="valid-type,no-untyped-def,misc,operator,type-arg,index,attr-defined,no-any-return,call-arg"
-# mypy: disable-error-code="name-defined,arg-type"
-# (the bodies and annotations of kernels are Hekla's language, which mypy reads as Python)
 
 from hekla.lang import types as t
 from hekla.lang.kernel import kernel

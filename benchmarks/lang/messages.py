@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,38 +27,46 @@ from hekla.lang import Atomic, MutView, View, dense, f32, i64, index, kernel, pa
 from hekla.lang.actors import Address, actor
 from hekla.lang.actors.mailbox import await_set
 
-CAPACITY = 1024
-RALLY, STREAM, MANY = 2000, 20000, 100
+RALLY = 2000
+STREAMS = (  # senders, messages in all (many, so that starting does not weigh), room for messages
+    (1, 20_000, 1024),
+    (100, 200_000, 1024),
+    (100, 200_000, 262_144),  # for all of them, as SimpleQueue has
+)
 GO_SOURCE = Path(__file__).parent / "channels.go"
 Done = View[Atomic[u32, dense], 1]
 
 
-@actor(mailbox=CAPACITY)
-class Sink:
-    """Counts down, and tells when it is done."""
+def stream_actors(capacity: int):
+    """Return (a class that counts messages, a class that sends them) for a mailbox of some capacity."""
 
-    done: Done
-    left: i64 = 0
+    @actor(mailbox=capacity)
+    class Sink:
+        """Counts down, and tells when it is done."""
 
-    def expect(self, n: i64):
-        self.left = n
+        done: Done
+        left: i64 = 0
 
-    def take(self, n: i64):
-        self.left -= n
-        if self.left == 0:
-            self.done[0].store(1)
-            self.done[0].wake(1)
+        def expect(self, n: i64):
+            self.left = n
 
+        def take(self, n: i64):
+            self.left -= n
+            if self.left == 0:
+                self.done[0].store(1)
+                self.done[0].wake(1)
 
-@actor
-class Source:
-    """Sends a stream."""
+    @actor
+    class Source:
+        """Sends a stream."""
 
-    sink: Address[Sink]
+        sink: Address[Sink]
 
-    def send(self, n: i64):
-        for _ in range(index(n)):
-            self.sink.take.send(1)
+        def send(self, n: i64):
+            for _ in range(index(n)):
+                self.sink.take.send(1)
+
+    return Sink, Source
 
 
 @actor(mailbox=2)
@@ -107,17 +116,18 @@ def hekla_rally(stack: contextlib.ExitStack) -> Call:
     return run
 
 
-def hekla_stream(stack: contextlib.ExitStack, senders: int) -> Call:
+def hekla_stream(stack: contextlib.ExitStack, senders: int, messages: int, capacity: int) -> Call:
     """Return a stream of some actors to one."""
+    Sink, Source = stream_actors(capacity)
     done = np.zeros(1, Atomic[u32, dense].dtype)
     sink = stack.enter_context(Sink.start(done=done))
     sources = [stack.enter_context(Source.start(sink=sink)) for _ in range(senders)]
 
     def run() -> None:
         done["value"] = 0
-        sink.expect.send(STREAM)
+        sink.expect.send(messages)
         for source in sources:
-            source.send.send(STREAM // senders)
+            source.send.send(messages // senders)
         assert await_set(done) == 1
 
     return run
@@ -141,7 +151,7 @@ def python_rally(make: Callable[[], object], worker: Callable[..., object]) -> C
     return run
 
 
-def python_stream(make: Callable[[], object], worker: Callable[..., object], senders: int) -> Call:
+def python_stream(make: Callable[[], object], worker: Callable[..., object], senders: int, messages: int) -> Call:
     """Return a stream of some workers to this thread over one queue."""
     stream, starts = make(), [make() for _ in range(senders)]
 
@@ -155,8 +165,8 @@ def python_stream(make: Callable[[], object], worker: Callable[..., object], sen
 
     def run() -> None:
         for start in starts:
-            start.put(STREAM // senders)
-        for _ in range(STREAM):
+            start.put(messages // senders)
+        for _ in range(messages):
             stream.get()
 
     return run
@@ -181,11 +191,11 @@ class Go:
         )
         stack.callback(self._process.stdin.close)
 
-    def call(self, what: str, senders: int, messages: int) -> Call | None:
+    def call(self, what: str, senders: int, messages: int, capacity: int) -> Call | None:
         """Return what runs one measurement, None without Go."""
         if self._process is None:
             return None
-        line = f"{what} {senders} {messages} {CAPACITY}\n"
+        line = f"{what} {senders} {messages} {capacity}\n"
 
         def run() -> None:
             self._process.stdin.write(line)
@@ -204,20 +214,21 @@ def rows(_limits: Limits, seconds: float) -> Iterator[Row]:
             "SimpleQueue": python_rally(queue.SimpleQueue, threading.Thread),
             "Queue": python_rally(lambda: queue.Queue(2), threading.Thread),
             "multiprocessing": process_rally(stack, processes),
-            "Go channel": go.call("rally", 1, RALLY),
+            "Go channel": go.call("rally", 1, RALLY, 2),
         }
         ours = hekla_rally(stack)
         yield measure("message, to and fro", "2 actors", ours, peers, seconds, work=RALLY, unit="ns")
-    for senders in (1, MANY):
+    for senders, messages, capacity in STREAMS:
         with contextlib.ExitStack() as stack:
             go = Go(stack)
             peers = {
-                "SimpleQueue": python_stream(queue.SimpleQueue, threading.Thread, senders),
-                "Queue": python_stream(lambda: queue.Queue(CAPACITY), threading.Thread, senders),
-                "Go channel": go.call("stream", senders, STREAM),
+                "SimpleQueue": python_stream(queue.SimpleQueue, threading.Thread, senders, messages),
+                "Queue": python_stream(partial(queue.Queue, capacity), threading.Thread, senders, messages),
+                "Go channel": go.call("stream", senders, messages, capacity),
             }
-            ours = hekla_stream(stack, senders)
-            yield measure("message, streamed", f"{senders}:1", ours, peers, seconds, work=STREAM, unit="ns")
+            ours = hekla_stream(stack, senders, messages, capacity)
+            size = f"{senders}:1, room {capacity}"
+            yield measure("message, streamed", size, ours, peers, seconds, work=messages, unit="ns")
     x = np.zeros(64, np.float32)
     with ThreadPoolExecutor(1) as pool:
         peers = {"ThreadPoolExecutor": lambda: pool.submit(x.fill, 1.0).result()}

@@ -73,6 +73,7 @@ from hekla.lang.surface import (
     trailing_zeros,
     trunc,
     unroll,
+    yield_now,
 )  # fmt: skip
 from hekla.lang.types import ConstParam, TypeParam, bf16, f16, f32, f64, i8, i16, i32, i64, index, u8, u16, u32, u64
 from hekla.lang.vectorize import vectorize
@@ -87,5 +88,5 @@ __all__ = [  # noqa: RUF022  by name, whatever the case
     "reduce_add", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "region", "round_even", "saturate", "scatter",
     "select", "shuffle", "split", "sqrt", "static_assert", "store", "stream_store", "strided", "struct", "TargetError",
     "trailing_zeros", "trunc", "TypeParam", "u16", "u32", "u64", "u8", "unroll", "UnsupportedPythonError", "Vec",
-    "vectorize", "VectorizeError", "View",
+    "vectorize", "VectorizeError", "View", "yield_now",
 ]  # fmt: skip

@@ -4,10 +4,10 @@ A ring of cells after Vyukov's bounded queue (1024cores.net). `tail` counts mess
 that were received. A cell's `turn` says what it may be used for: 2 * lap while it is free for that lap of the ring,
 2 * lap + 1 while its message lies there. Memory of zeros is an empty mailbox.
 
-Both sides spin briefly and then sleep. The receiver sets `asleep` and looks once more before it sleeps; a sender looks
-at `asleep` after its message lies there: both in the one order of seq_cst, so one sees the other. Senders that find the
-mailbox full count themselves in `waiting` and sleep on `room`; the receiver counts `room` up when half of the cells are
-free again, and at the latest before it sleeps itself.
+Both sides look again and again for a while and then sleep. The receiver sets `asleep` and looks once more before it
+sleeps; a sender looks at `asleep` after its message lies there: both in the one order of seq_cst, so one sees the other.
+Senders that find the mailbox full count themselves in `waiting` and sleep on `room`; the receiver counts `room` up when
+it takes the message that leaves half of the cells free, or all, and at the latest before it sleeps itself.
 
 Closing sets the highest bit of `tail`, so no message is claimed after it, and every claimed one is received.
 
@@ -16,14 +16,15 @@ A reply is a slot that the asker chose: 0 free, 1 asked, 2 answered, 3 the recei
 
 from hekla.lang import types as t
 from hekla.lang.kernel import kernel
-from hekla.lang.surface import Atomic, Const, MutView, View, dense, pause, unroll
+from hekla.lang.surface import Atomic, Const, MutView, View, dense, pause, unroll, yield_now
 from hekla.lang.types import TypeParam, i32, index, u32, u64
 
 FULL, TAKEN, CLOSED = 0, 1, 2  # what putting gives
 EMPTY = 0  # what taking gives, besides TAKEN and CLOSED (which is: and empty)
 ASKED, ANSWERED, UNANSWERED = 1, 2, 3
 CLOSED_BIT = 1 << 63
-SPINS = 2000  # pauses before a thread sleeps
+PAUSES = 20  # looks while the processor only pauses: for a partner who runs on another one
+LOOKS = 150  # in all before a thread sleeps; the rest give way to a partner on this processor
 EVERYBODY = (1 << 31) - 1
 REPLIES = 16  # askers at one time
 NO_REPLY = (1 << 64) - 1  # the slot of a message that nobody asked with
@@ -39,6 +40,15 @@ def mailbox_fields(capacity: int, words: int) -> tuple[tuple[str, t.Type], ...]:
         ("tail", count), ("head", count), ("asleep", flag), ("room", flag), ("waiting", flag),
         ("replies", t.ArrayType(reply, REPLIES)), ("cells", t.ArrayType(cell, capacity)),
     )  # fmt: skip
+
+
+@kernel(inline=True)
+def hesitate(turn: index):
+    """Pass the time between two looks."""
+    if turn < PAUSES:
+        pause()
+    else:
+        yield_now()
 
 
 @kernel(inline=True)
@@ -71,11 +81,13 @@ def try_put(box: View[M, 1], words: View[u64, 1], *, order: Const = "acquire") -
 @kernel
 def put(box: View[M, 1], words: View[u64, 1]) -> i32:
     """Put a message, and wait while the mailbox is full: TAKEN or CLOSED."""
-    for _ in range(SPINS):
+    for turn in range(LOOKS):
         done = try_put(box, words)
         if done != FULL:
             return done
-        pause()
+        if box[0].waiting.load(order="relaxed") != 0:
+            break
+        hesitate(turn)
     box[0].waiting.add(1)
     while True:
         room = box[0].room.load()
@@ -86,14 +98,11 @@ def put(box: View[M, 1], words: View[u64, 1]) -> i32:
         box[0].room.wait(room, unproved="the receiver makes room before it sleeps or ends")
 
 
-@kernel(inline=True)
+@kernel
 def make_room(box: View[M, 1]):
-    """Wake the senders that wait, once half of the cells are free."""
-    capacity: Const = len(box[0].cells)
-    used = box[0].tail.load(order="relaxed") % CLOSED_BIT - box[0].head.load(order="relaxed")
-    if used <= capacity // 2:
-        box[0].room.add(1)
-        box[0].room.wake(EVERYBODY)
+    """Wake the senders that wait."""
+    box[0].room.add(1)
+    box[0].room.wake(EVERYBODY)
 
 
 @kernel(inline=True)
@@ -112,18 +121,20 @@ def try_take(box: View[M, 1], words: MutView[u64, 1], *, order: Const = "acquire
     box[0].head.store(at + 1, order="relaxed")
     box[0].cells[cell].turn.store(full + 1, order="release")
     if box[0].waiting.load(order="relaxed") != 0:
-        make_room(box)
+        used = box[0].tail.load(order="relaxed") % CLOSED_BIT - (at + 1)
+        if used == capacity // 2 or used == 0:
+            make_room(box)
     return TAKEN
 
 
 @kernel
 def take(box: View[M, 1], words: MutView[u64, 1]) -> i32:
     """Take the oldest message, and wait while there is none: TAKEN or CLOSED."""
-    for _ in range(SPINS):
+    for turn in range(LOOKS):
         done = try_take(box, words)
         if done != EMPTY:
             return done
-        pause()
+        hesitate(turn)
     while True:
         box[0].asleep.store(1)
         done = try_take(box, words, order="seq_cst")
@@ -144,8 +155,7 @@ def close(box: View[M, 1]):
         at = CLOSED_BIT if seen == at else seen
     box[0].asleep.store(0)
     box[0].asleep.wake(1)
-    box[0].room.add(1)
-    box[0].room.wake(EVERYBODY)
+    make_room(box)
 
 
 @kernel
@@ -160,10 +170,10 @@ def reply(box: View[M, 1], slot: u64, answer: u64):
 @kernel
 def await_reply(box: View[M, 1], slot: index) -> u32:
     """Wait until a slot is no longer ASKED, and free it: ANSWERED or UNANSWERED."""
-    for _ in range(SPINS):
+    for turn in range(LOOKS):
         if box[0].replies[slot].state.load(order="acquire") != ASKED:
             break
-        pause()
+        hesitate(turn)
     while box[0].replies[slot].state.load(order="acquire") == ASKED:
         box[0].replies[slot].state.wait(ASKED, unproved="the receiver answers, or ends and says so")
     return box[0].replies[slot].state.exchange(0)

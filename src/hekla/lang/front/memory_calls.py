@@ -166,15 +166,19 @@ def _atomic(how: str) -> Handler:
     return handler
 
 
-def _pause(x: "Expressions", node: ast.Call) -> Value:
-    """pause(): tell the processor that this loop only waits for another thread."""
-    keywords_of(x, node)
-    positional(x, node, 0)
-    return _none(x, node, "hekla.pause", [])
+def _hint(operation: str) -> Handler:
+    def handler(x: "Expressions", node: ast.Call) -> Value:
+        """pause() tells the processor that this loop waits for another thread, yield_now() tells the system."""
+        keywords_of(x, node)
+        positional(x, node, 0)
+        return _none(x, node, operation, [])
+
+    return handler
 
 
 MEMORY_CALLS: Mapping[str, Handler] = {
     "load": _load, "store": _store_named("vector.store"), "stream_store": _store_named("vector.stream_store"),
     "prefetch": _prefetch, "gather": _gather, "scatter": _scatter,
-    **{f"atomic_{how}": _atomic(how) for how in ATOMIC}, "pause": _pause,
+    **{f"atomic_{how}": _atomic(how) for how in ATOMIC},
+    "pause": _hint("hekla.pause"), "yield_now": _hint("hekla.yield"),
 }  # fmt: skip

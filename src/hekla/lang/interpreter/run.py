@@ -349,7 +349,7 @@ EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     "memref.load": _load, "memref.store": _store, "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride,
     "memref.cast": lambda f, op: f.data[op.operands[0]], "memref.subview": _subview, "memref.borrow": _borrow,
     "memref.atomic_wait": _wait, "memref.atomic_wake": _wake, "memref.lock": _lock, "memref.unlock": _unlock,
-    "hekla.pause": _nothing,
+    "hekla.pause": _nothing, "hekla.yield": _nothing,
     "memref.region": lambda f, op: _Region(max(0, int(f.data[op.operands[0]]))), "memref.take": _take,
     "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,
     "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,

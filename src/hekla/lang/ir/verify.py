@@ -208,7 +208,7 @@ RULES: Mapping[str, Rule] = {
     "memref.alloc": _any, "memref.dealloc": _no_result, "memref.prefetch": _no_result,
     "llvm.struct": _any, "llvm.extractvalue": _any, "tensor.splat": _any, "tensor.from_elements": _any,
     **{f"memref.atomic_{n}": _atomic for n in ("load", "store", "add", "min", "max", "exchange", "compare_exchange")},
-    "memref.atomic_wait": _atomic, "memref.atomic_wake": _atomic, "hekla.pause": _no_result,
+    "memref.atomic_wait": _atomic, "memref.atomic_wake": _atomic, "hekla.pause": _no_result, "hekla.yield": _no_result,
     "memref.lock": lambda op: _is_place(op, 1), "memref.unlock": lambda op: _is_place(op, 1),
     "scf.parallel": lambda op: op.result is None and op.operands[0].type == t.index,
     "func.call": _any, "func.return": _no_result, "cf.assert": _no_result,

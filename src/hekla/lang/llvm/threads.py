@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hekla.lang.llvm.text import FunctionText
 
 FUTEX_CALLS = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
+YIELD_CALLS = {"x86_64": 24, "aarch64": 124, "riscv64": 124}
 PAUSES = {
     "x86_64": "call void @llvm.x86.sse2.pause()",
     "aarch64": "call void @llvm.aarch64.hint(i32 1)",
@@ -33,6 +34,11 @@ define internal void @hekla.wait(ptr %word, i32 %seen) noinline {
 
 define internal void @hekla.wake(ptr %word, i32 %count) noinline {
   %r = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %word, i32 129, i32 %count, ptr null, ptr null, i32 0)
+  ret void
+}
+
+define internal void @hekla.yield() noinline {
+  %r = call i64 (i64, ...) @syscall(i64 YIELD)
   ret void
 }
 
@@ -95,7 +101,8 @@ def thread_text(target: Target) -> str:
     machine, _, system = target.triple.partition("-")
     if machine not in FUTEX_CALLS or "linux" not in system:
         raise UnsupportedError(f"waiting for threads needs futexes of Linux, not {target.triple}")
-    text = _TEXT.replace("FUTEX", str(FUTEX_CALLS[machine])).replace("SPINS", str(LOCK_SPINS))
+    text = _TEXT.replace("YIELD", str(YIELD_CALLS[machine])).replace("FUTEX", str(FUTEX_CALLS[machine]))
+    text = text.replace("SPINS", str(LOCK_SPINS))
     return text.replace("PAUSE", PAUSES[machine])
 
 
@@ -126,6 +133,11 @@ def _pause(f: "FunctionText", op: Op) -> None:
             f.text.declare(name, "void", params)
 
 
+def _yield(f: "FunctionText", op: Op) -> None:
+    _may_wait(f, op)
+    f.line("call void @hekla.yield()")
+
+
 def _may_wait(f: "FunctionText", op: Op) -> None:
     f.text.waits = f.text.waits or op.span
 
@@ -136,4 +148,5 @@ THREADS: Mapping[str, Callable[["FunctionText", Op], None]] = {
     "memref.atomic_wait": _wait,
     "memref.atomic_wake": _wait,
     "hekla.pause": _pause,
+    "hekla.yield": _yield,
 }

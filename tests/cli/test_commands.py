@@ -47,6 +47,7 @@ def test_the_commands_are_these() -> None:
         "models load",
         "models pull",
         "models unload",
+        "quantize",
         "serve",
         "up",
         "version",

@@ -26,8 +26,9 @@ def test_every_file_the_page_names_is_there() -> None:
     assert {name.decode() for name in named} == set(found) - {"/", "/console/index.html"}
 
 
-def test_every_element_the_script_uses_is_on_the_page() -> None:
-    script = assets()["/console/console.js"].body.decode()
+@pytest.mark.parametrize("name", ["console", "board", "chat"])
+def test_every_element_a_script_uses_is_on_the_page(name: str) -> None:
+    script = assets()[f"/console/{name}.js"].body.decode()
     used = set(re.findall(r'\$\("([\w-]+)"\)', script))
     there = set(re.findall(r'id="([\w-]+)"', page().decode()))
     assert used

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from hekla.lang import MutView, TypeParam, View, kernel, load, store
+from hekla.lang import Kernel, MutView, TypeParam, View, bf16, f16, kernel, load, store
 from hekla.lang.llvm.target import Target, host_target
 
 S, D = TypeParam("S"), TypeParam("D")
@@ -48,3 +48,25 @@ def test_f32_becomes_the_nearest_bf16_and_ties_go_to_even(target: Target) -> Non
     with np.errstate(over="ignore", invalid="ignore"):
         wanted = x.astype(ml_dtypes.bfloat16)
     np.testing.assert_array_equal(y.astype(np.float32), wanted.astype(np.float32))
+
+
+@kernel
+def half(x: f16) -> f16:  # type: ignore[valid-type]  # the language's own types
+    return x
+
+
+@kernel
+def brain(x: bf16) -> bf16:  # type: ignore[valid-type]  # the language's own types
+    return x
+
+
+@pytest.mark.parametrize("narrow", [half, brain], ids=["f16", "bf16"])
+def test_small_floats_are_arguments_and_results(narrow: Kernel) -> None:
+    rng = np.random.default_rng(1)
+    near = [1 + 2**-11 + 2**-40, 1 + 2**-8 + 2**-40, 1 - 2**-12 - 2**-40]  # ties once they are f32
+    tested = [0.0, -0.0, 1.5, 65504.0, 65520.0, 1e30, float("inf"), 1e-8, *near, *rng.normal(0, 100, 200).tolist()]
+    interpreted = narrow.compile().interpret
+    for x in tested:
+        with np.errstate(over="ignore"):
+            assert narrow(x) == float(interpreted(x)) == -narrow(-x), x
+    assert np.isnan(narrow(float("nan")))

@@ -26,9 +26,9 @@ def fresh(cache: CodeCache, *, checked: bool = False) -> Kernel:
     return Kernel(twice.definition, Options(cache=cache, checked=checked))
 
 
-def entries(folder: Path) -> list[Path]:
-    """Return the files of the store."""
-    return sorted(p for p in folder.rglob("*") if p.is_file())
+def entries(folder: Path, kind: str = "*") -> list[Path]:
+    """Return the files of the store: object files end in .o, what is loaded without a front end in .image."""
+    return sorted(p for p in folder.rglob(f"*.{kind}") if p.is_file())
 
 
 def test_the_second_compilation_is_read_from_disk(tmp_path: Path) -> None:
@@ -43,14 +43,17 @@ def test_other_flags_are_other_code(tmp_path: Path) -> None:
     cache = CodeCache(tmp_path)
     assert not fresh(cache).compile().code[1]
     assert not fresh(cache, checked=True).compile().code[1]
-    assert len(entries(tmp_path)) == 2
+    assert len(entries(tmp_path, "o")) == len(entries(tmp_path, "image")) == 2
 
 
+@pytest.mark.parametrize("kind", ["o", "image"])
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "magic"])
-def test_a_damaged_entry_is_rebuilt(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_entry_is_rebuilt(tmp_path: Path, damage: str, kind: str) -> None:
     cache = CodeCache(tmp_path)
     code, _ = fresh(cache).compile().code
-    (path,) = entries(tmp_path)
+    if kind == "o":
+        entries(tmp_path, "image")[0].unlink()
+    (path,) = entries(tmp_path, kind)
     content = bytearray(path.read_bytes())
     if damage == "flip":
         content[HEADER_BYTES + 100] ^= 1
@@ -58,9 +61,10 @@ def test_a_damaged_entry_is_rebuilt(tmp_path: Path, damage: str) -> None:
         content[0] ^= 1
     path.write_bytes(content[: {"cut": len(content) // 2, "empty": 0}.get(damage, len(content))])
     again = fresh(cache).compile()
-    assert again.code == (code, False)
+    assert again.code == (code, kind == "image")  # the image is linked again from the object file
     assert again(1.0) == 2.0
     assert fresh(cache).compile().code[1]
+    assert len(entries(tmp_path)) == 2
 
 
 def test_a_disk_that_takes_nothing_costs_only_time() -> None:
@@ -89,7 +93,7 @@ def test_two_processes_fill_one_store(tmp_path: Path) -> None:
     environment = {**os.environ, "HEKLA_CACHE": str(tmp_path / "store")}
     running = [subprocess.Popen([sys.executable, str(program)], env=environment) for _ in range(2)]
     assert [p.wait(60) for p in running] == [0, 0]
-    assert len(entries(tmp_path / "store")) == 1
+    assert len(entries(tmp_path / "store", "o")) == len(entries(tmp_path / "store", "image")) == 1
 
 
 def test_code_for_another_processor_is_another_entry(tmp_path: Path) -> None:
@@ -99,7 +103,7 @@ def test_code_for_another_processor_is_another_entry(tmp_path: Path) -> None:
     assert not fresh(cache).compile().code[1]
     assert not fresh(cache).with_options(target=plain).compile().code[1]
     assert fresh(cache).compile().code[1]
-    assert len(entries(tmp_path)) == 2
+    assert len(entries(tmp_path, "o")) == len(entries(tmp_path, "image")) == 2
 
 
 def test_code_this_machine_cannot_run_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
@@ -126,3 +130,19 @@ def test_a_full_disk_costs_only_time(tmp_path: Path) -> None:
     environment = {**os.environ, "HEKLA_CACHE": str(tmp_path / "store"), "PYTHONDONTWRITEBYTECODE": "1"}
     assert subprocess.run([sys.executable, str(program)], env=environment, check=False, timeout=60).returncode == 0
     assert entries(tmp_path / "store") == []
+
+
+@pytest.mark.parametrize("home", ["/proc/no/such/home", None])
+def test_a_user_without_a_home_has_no_cache_and_no_trouble(tmp_path: Path, home: str | None) -> None:
+    program = tmp_path / "program.py"
+    # 54321 is the number of nobody: `Path.home` then has nothing to go by
+    program.write_text(
+        "import os\nfrom hekla.lang import f64, kernel\nfrom hekla.lang.llvm.cache import CodeCache\n\n\n"
+        "@kernel\ndef thrice(x: f64) -> f64:\n    return 3.0 * x\n\n\n"
+        "os.getuid = lambda: 54321\nif 'HOME' not in os.environ:\n    assert CodeCache.standard().folder is None\n"
+        "assert thrice(2.0) == 6.0\n"
+    )
+    environment = {n: v for n, v in os.environ.items() if n not in ("HOME", "XDG_CACHE_HOME", "HEKLA_CACHE")}
+    if home is not None:
+        environment["HOME"] = home
+    assert subprocess.run([sys.executable, str(program)], env=environment, check=False, timeout=60).returncode == 0

@@ -4,14 +4,17 @@ import ast
 import copy
 import random
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+from tests.lang.random_programs import COLUMNS, KINDS, ROWS, SIZE, RandomProgram
 
 from hekla.base.errors import HeklaError
+from hekla.lang import CheckError
 from hekla.lang import types as t
 from hekla.lang.files import kernel_in
 from hekla.lang.kernel import Kernel
@@ -21,7 +24,7 @@ from hekla.lang.sweep import same
 
 HERE = Path(__file__).parent
 INTEGERS = ("i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "index")
-FLOATS = ("f32", "f64")
+FLOATS = ("f32", "f64", "f16", "bf16")
 BINARY = {"int": ["+", "-", "*", "//", "%", "&", "|", "^", "<<", ">>"], "float": ["+", "-", "*", "/"]}
 
 
@@ -119,33 +122,103 @@ def test_many_random_expressions_mean_the_same_three_ways(tmp_path: Path) -> Non
         check(seed, tmp_path)
 
 
-class Shuffled(ast.NodeTransformer):
-    """Replaces some expressions of a program by others from the same program."""
+def check_whole_program(seed: int, folder: Path) -> bool:
+    """Run a whole random program four ways; True where the checked build ran to its end too."""
+    made = RandomProgram(seed)
+    text = made.text()
+    program = program_of(text, folder, f"whole_{seed}")
+    data = np.random.default_rng(seed)
+    x = values(data, made.kind, SIZE)
+    strided = data.integers(-99, 99, (COLUMNS, ROWS), dtype=np.int32).T
+    ways: dict[str, Callable[..., Any]] = {
+        "interpreted": program.compile().interpret,
+        "unoptimised": program.with_options(optimise=False),
+        "optimised": program,
+        "checked": program.with_options(checked=True),
+    }
+    results: dict[str, list[Any]] = {}
+    for way, run in ways.items():
+        y, z = np.ones(SIZE, x.dtype), np.arange(SIZE, dtype=np.int64)
+        try:
+            results[way] = [run(x.copy(), strided, y, z, 11), y, z]
+        except CheckError as error:
+            if way != "checked" or error.span.file != str(folder / f"whole_{seed}.py"):
+                raise AssertionError(f"seed {seed}, {way}: {error}\n{text}") from error
+    for way, result in results.items():
+        for before, now in zip(results["interpreted"], result, strict=True):
+            assert same(before, now, 0, 0), f"seed {seed}, {way}:\n{text}\n{before}\n{now}"
+    return "checked" in results
 
-    def __init__(self, rng: random.Random, pool: list[ast.expr]) -> None:
-        self.rng, self.pool = rng, pool
+
+def test_random_programs_mean_the_same_four_ways(tmp_path: Path) -> None:
+    finished = [check_whole_program(seed, tmp_path) for seed in range(4)]
+    assert any(finished)
+
+
+@pytest.mark.slow
+def test_many_random_programs_mean_the_same_four_ways(tmp_path: Path) -> None:
+    finished = [check_whole_program(seed, tmp_path) for seed in range(100, 250)]
+    assert any(finished)
+    assert not all(finished)
+
+
+def test_random_programs_have_every_part_and_every_kind_of_number() -> None:
+    made = [RandomProgram(seed) for seed in range(100, 250)]
+    text = "\n".join(m.text().split("def program")[1] for m in made)
+    parts = (
+        "if ", "else:", "while ", "break", "continue", "Array[", "buffer(", "_moved", "region(", "Record(", "split(",
+        "load(", "select(", "any_lane", "shuffle(", "store(", "reduce_", "gather(", "parallel(", "atomic_add",
+        "atomic_max", "apply(", "filled(", "bf16(", "f16(", "s[",
+    )  # fmt: skip
+    assert [p for p in parts if p not in text] == []
+    assert {m.kind for m in made} == set(KINDS)
+
+
+class Shuffled(ast.NodeTransformer):
+    """Replaces some expressions of a program by others, exchanges operators, and drops or repeats statements."""
+
+    def __init__(self, rng: random.Random, pool: list[ast.expr], statements: list[ast.stmt], rate: float) -> None:
+        self.rng, self.pool, self.statements, self.rate = rng, pool, statements, rate
 
     def visit(self, node: ast.AST) -> ast.AST:
         """Visit, and now and then put something else."""
         found: ast.AST = super().visit(node)
+        if isinstance(found, ast.operator) and self.rng.random() < 0.1 * self.rate:
+            return self.rng.choice([ast.Add(), ast.Mult(), ast.FloorDiv(), ast.MatMult(), ast.LShift(), ast.BitAnd()])
+        if isinstance(found, ast.cmpop) and self.rng.random() < 0.1 * self.rate:
+            return self.rng.choice([ast.Lt(), ast.Eq(), ast.Is(), ast.NotIn()])
+        for block in ("body", "orelse"):
+            if isinstance(found, ast.stmt) and getattr(found, block, None):
+                setattr(found, block, self.exchanged(getattr(found, block)))
         is_value = isinstance(found, ast.expr) and isinstance(getattr(found, "ctx", ast.Load()), ast.Load)
-        if is_value and not isinstance(found, ast.Slice) and self.rng.random() < 0.08:
+        if is_value and not isinstance(found, ast.Slice) and self.rng.random() < 0.05 * self.rate:
             return copy.deepcopy(self.rng.choice(self.pool))
         return found
 
+    def exchanged(self, block: list[ast.stmt]) -> list[ast.stmt]:
+        """Return a block with a statement dropped, repeated or put from elsewhere."""
+        made: list[ast.stmt] = []
+        for statement in block:
+            chance = self.rng.random()
+            made += [] if chance < 0.03 * self.rate else [statement]
+            if chance > 1 - 0.06 * self.rate:
+                made.append(copy.deepcopy(self.rng.choice([statement, *self.statements])))
+        return made or [ast.Pass()]
 
-def scrambled(path: Path, seed: int) -> str:
-    """Return the text of an accepted program with parts exchanged."""
-    tree = ast.parse(path.read_text())
+
+def scrambled(text: str, seed: int) -> str:
+    """Return an accepted program with parts exchanged, of its kernels among themselves too."""
+    tree = ast.parse(text)
     rng = random.Random(seed)
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
-            inside = [n for s in node.body for n in ast.walk(s)]
-            pool = [n for n in inside if isinstance(n, ast.expr) and not isinstance(n, ast.Slice | ast.Starred)]
-            loads = [copy.deepcopy(n) for n in pool if isinstance(getattr(n, "ctx", ast.Load()), ast.Load)]
-            if loads:
-                shuffled = Shuffled(rng, loads)
-                node.body = [cast(ast.stmt, shuffled.visit(s)) for s in node.body]
+    kernels = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
+    inside = [n for k in kernels for s in k.body for n in ast.walk(s)]
+    pool = [n for n in inside if isinstance(n, ast.expr) and not isinstance(n, ast.Slice | ast.Starred)]
+    loads = [copy.deepcopy(n) for n in pool if isinstance(getattr(n, "ctx", ast.Load()), ast.Load)]
+    statements = [copy.deepcopy(n) for n in inside if isinstance(n, ast.stmt)]
+    if loads:
+        shuffled = Shuffled(rng, loads, statements, rate=min(1.0, 60 / len(inside)))  # one or two changes
+        for node in kernels:
+            node.body = shuffled.exchanged([cast(ast.stmt, shuffled.visit(s)) for s in node.body])
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
@@ -165,10 +238,17 @@ def survives(text: str, folder: Path, name: str) -> bool:
 @pytest.mark.slow
 def test_scrambled_programs_are_compiled_or_refused_but_never_break_the_compiler(tmp_path: Path) -> None:
     outcomes = []
-    for path in sorted((HERE / "accepted").glob("*.py")):
+    for path in (*sorted((HERE / "accepted").glob("*.py")), *sorted((HERE / "vectorize" / "accepted").glob("*.py"))):
         for seed in range(8):
-            text = scrambled(path, seed)
+            text = scrambled(path.read_text(), seed)
             outcomes.append(survives(text, tmp_path, f"scrambled_{path.stem}_{seed}"))
+    assert any(outcomes)
+    assert not all(outcomes)
+
+
+@pytest.mark.slow
+def test_scrambled_random_programs_never_break_the_compiler(tmp_path: Path) -> None:
+    outcomes = [survives(scrambled(RandomProgram(s).text(), s), tmp_path, f"random_{s}") for s in range(300)]
     assert any(outcomes)
     assert not all(outcomes)
 

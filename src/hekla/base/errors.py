@@ -28,7 +28,12 @@ _QUOTED_CHARACTERS = 100
 
 
 class HeklaError(Exception):
-    """Root of the tree: what was wrong, where, and the cure."""
+    """Root of the tree: what was wrong, where, and the cure.
+
+    shows_source: the text has several lines, those of the author's file that are wrong among them.
+    """
+
+    shows_source = False
 
     def __init__(self, message: str, *, where: str = "", cure: str = "") -> None:
         self.message, self.where, self.cure = message, where, cure

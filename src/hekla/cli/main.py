@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from hekla import __version__
 from hekla.base.errors import HeklaError
-from hekla.cli import build, doctor, explain, infer, models, serving, up
+from hekla.cli import build, doctor, explain, infer, models, quantize, serving, up
 from hekla.cli.exit_status import Exit
 from hekla.cli.screen import AsJson, write_error, write_json
 
@@ -91,6 +91,7 @@ app.add_typer(models.app, name="models")
 app.command("infer")(infer.infer)
 app.command("doctor")(doctor.doctor)
 app.command("build")(build.build)
+app.command("quantize")(quantize.quantize)
 app.add_typer(explain.explain_app, name="explain")
 
 

@@ -56,12 +56,12 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def write_error(context: typer.Context, error: HeklaError, *, name: str) -> None:
-    """Write an error in one red line, or as a JSON document where --json was given; to standard error."""
+    """Write an error in red, in one line but for source it shows; as JSON where --json was given; to standard error."""
     if context.find_root().meta.get(_JSON):
         document = {"error": error.message, "kind": name, "where": error.where, "cure": error.cure}
         typer.echo(json.dumps(document, ensure_ascii=False), err=True)
         return
-    text = " ".join(str(error).split())
+    text = str(error) if error.shows_source else " ".join(str(error).split())
     typer.echo(typer.style(f"error: {text}", fg=typer.colors.RED) if _may_colour() else f"error: {text}", err=True)
 
 

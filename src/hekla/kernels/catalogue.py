@@ -10,7 +10,7 @@ from hekla.lang.sweep import Sweep
 def all_sweeps() -> list[Sweep]:
     """Return the SWEEPS of each file, in the order of the files' names."""
     found: list[Sweep] = []
-    for file in pkgutil.iter_modules(hekla.kernels.__path__):
-        module = importlib.import_module(f"hekla.kernels.{file.name}")
+    for file in pkgutil.walk_packages(hekla.kernels.__path__, "hekla.kernels."):
+        module = importlib.import_module(file.name)
         found += getattr(module, "SWEEPS", ())
     return found

@@ -9,10 +9,10 @@ import numpy as np
 from hekla.base.errors import DtypeError, ShapeError
 from hekla.lang import types as t
 from hekla.lang.errors import ArgumentError
-from hekla.lang.ir.core import Function
+from hekla.lang.interface import Interface
 
 
-def convert_arguments(function: Function, given: Sequence[Any]) -> list[Any]:  # Any: whatever the caller passed
+def convert_arguments(function: Interface, given: Sequence[Any]) -> list[Any]:  # Any: whatever the caller passed
     """Return the arguments as the entry takes them: exact arrays, Python numbers.
 
     Errors: ArgumentError, DtypeError or ShapeError naming the parameter.
@@ -112,7 +112,7 @@ def _check_strides(where: str, kind: t.ViewType, array: "np.ndarray[Any, Any]") 
         )
 
 
-def _check_disjoint(function: Function, given: Sequence[Any]) -> None:  # Any: see convert_arguments
+def _check_disjoint(function: Interface, given: Sequence[Any]) -> None:  # Any: see convert_arguments
     views = [
         (p.hint, p.type.mutable, a)
         for p, a in zip(function.params, given, strict=True)

@@ -27,6 +27,8 @@ Note = tuple[str, Span]
 class KernelError(HeklaError):
     """The program is refused."""
 
+    shows_source = True
+
     def __init__(self, message: str, *, span: Span, cure: str = "", notes: Iterable[Note] = ()) -> None:
         super().__init__(message, where=str(span), cure=cure)
         self.span, self.notes = span, tuple(notes)
@@ -88,6 +90,8 @@ class ActorStoppedError(EngineError):
 
 class CheckError(EngineError):
     """A fault while a kernel ran: no memory for a buffer, or what a checked build found."""
+
+    shows_source = True
 
     def __init__(self, message: str, span: Span) -> None:
         super().__init__(message, where=str(span))

@@ -1,36 +1,36 @@
 """`@kernel`: a Python function that is compiled when it is first called, for each choice of types and constants."""
 
+import functools
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from types import FunctionType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from hekla.lang import types as t
 from hekla.lang.arguments import convert_arguments
-from hekla.lang.errors import ArgumentError, CheckError, KernelTypeError
-from hekla.lang.front.definition import Definition, mentions_parameters
-from hekla.lang.front.known import Known
-from hekla.lang.front.specialise import Match, Program, substitute
-from hekla.lang.hir import Instance
-from hekla.lang.interpreter.run import interpret
-from hekla.lang.ir.checks import add_checks
-from hekla.lang.ir.core import Function, Module
-from hekla.lang.ir.verify import verify_module
-from hekla.lang.llvm.accept import check_loops, check_targets
+from hekla.lang.errors import ArgumentError, CheckError
+from hekla.lang.frames import no_frames_of_ours
+from hekla.lang.front.definition import Definition, mentions_parameters, parameters_in
+from hekla.lang.interface import Interface
+from hekla.lang.keys import source_key
+from hekla.lang.llvm.built import Built
 from hekla.lang.llvm.cache import CodeCache
-from hekla.lang.llvm.codegen import Flags, object_code
-from hekla.lang.llvm.entry import EntryText, can_be_called
 from hekla.lang.llvm.loaded import Loaded
-from hekla.lang.llvm.pool import ThreadPool, standard_pool
-from hekla.lang.llvm.target import Target, host_target
-from hekla.lang.llvm.text import Text, emit_module
-from hekla.lang.lock_order import LockOrder, standard_order
-from hekla.lang.lower import lower_program
+
+if TYPE_CHECKING:  # what a process that compiles nothing never loads
+    from hekla.lang.front.specialise import Program
+    from hekla.lang.hir import Instance
+    from hekla.lang.ir.core import Function, Module
+    from hekla.lang.llvm.codegen import Flags
+    from hekla.lang.llvm.pool import ThreadPool
+    from hekla.lang.llvm.target import Target
+    from hekla.lang.llvm.text import Text
+    from hekla.lang.lock_order import LockOrder
 
 __all__ = ["Compiled", "Kernel", "Options", "kernel"]
 
@@ -41,56 +41,103 @@ class Options:
 
     optimise: bool = True
     checked: bool = False
-    target: Target | None = None
+    target: "Target | None" = None
     cache: CodeCache | None = None
-    pool: ThreadPool | None = None
-    order: LockOrder | None = None
+    pool: "ThreadPool | None" = None
+    order: "LockOrder | None" = None
+
+    @property
+    def key(self) -> str:
+        """A text that differs where the code may differ."""
+        return f"{self.optimise} {self.checked} {self.target.key if self.target is not None else 'this processor'}"
 
 
 class Compiled:
     """One kernel for one choice of types and constants; call it with arrays and numbers."""
 
-    def __init__(self, module: Module, function: Function, options: Options) -> None:
-        self.module, self.function, self.options = module, function, options
-        self.target = options.target or host_target()
+    def __init__(
+        self, definition: Definition, kinds: tuple[t.Type, ...], named: Mapping[str, Any], options: Options
+    ) -> None:
+        """Look for the code in the cache, and run the front end where it is not there. Errors: KernelError."""
+        self._definition, self._kinds, self._named = definition, kinds, named
+        self.options = options
+        self._cache = options.cache or CodeCache.standard()
+        self._key = source_key(definition, kinds, named, options.key)
+        self._kept = Built.kept(self._cache, self._key) if self._key is not None else None
+        if self._kept is None:
+            _ = self._lowered
 
     @cached_property
-    def flags(self) -> Flags:
+    def _lowered(self) -> "tuple[Module, Function]":
+        from hekla.lang import compiler
+        from hekla.lang.ir.checks import add_checks
+        from hekla.lang.ir.verify import verify_module
+        from hekla.lang.lock_order import standard_order
+
+        module, function = compiler.lower(self._definition, self._kinds, self._named)
+        (self.options.order or standard_order()).add(module.edges)
+        if self.options.checked:
+            add_checks(module)
+            verify_module(module)
+        return module, function
+
+    @property
+    def module(self) -> "Module":
+        """The IR of the kernel and all it calls."""
+        return self._lowered[0]
+
+    @property
+    def function(self) -> "Function":
+        """The IR of the kernel itself."""
+        return self._lowered[1]
+
+    @cached_property
+    def target(self) -> "Target":
+        """What the code is made for."""
+        from hekla.lang.llvm.target import host_target
+
+        return self.options.target or host_target()
+
+    @cached_property
+    def flags(self) -> "Flags":
         """How LLVM is asked to make the code."""
-        return Flags(self.options.optimise, self.options.checked, vectorise=self._vectorises)
+        from hekla.lang.compiler import uses_vectors
+        from hekla.lang.llvm.codegen import Flags
+
+        vectorise = not uses_vectors(self.module) or bool(self.demands)
+        return Flags(self.options.optimise, self.options.checked, vectorise)
 
     @property
-    def _vectorises(self) -> bool:
-        return not uses_vectors(self.module) or bool(self.demands)
-
-    @property
-    def demands(self) -> list[Function]:
+    def demands(self) -> "list[Function]":
         """The kernels of this program that are under @vectorize."""
-        return [f for f in self.module.functions.values() if f.demand is not None]
+        from hekla.lang.compiler import demands_of
+
+        return demands_of(self.module)
 
     @cached_property
-    def text(self) -> Text:
+    def text(self) -> "Text":
         """The LLVM text, entry included."""
-        why = can_be_called(self.function)
-        if why:
-            raise ArgumentError(
-                f"cannot be called from Python: {why}",
-                where=f"{self.function.name}()",
-                cure="call it from another kernel",
-            )
-        text = emit_module(self.module, self.target)
-        EntryText(self.function, text).run()
-        return text
+        from hekla.lang.compiler import entry_text
+
+        return entry_text(self.module, self.function, self.target)
 
     @cached_property
-    def code(self) -> tuple[bytes, bool]:
-        """(object file, whether it came from the cache)."""
-        cache = self.options.cache or CodeCache.standard()
-        check_targets(self.demands, self.target)
-        text = self.text.finish()
-        watched = self.text.loops and self.options.optimise and not self.options.checked
-        check = partial(check_loops, self.text, text, self.flags) if watched else None
-        return object_code(text, self.target, self.flags, cache, check)
+    @no_frames_of_ours
+    def code(self) -> tuple[Built, bool]:
+        """(the code with what one must know to call it, whether it came from the cache)."""
+        if self._kept is not None:
+            return self._kept, True
+        from hekla.lang.compiler import build
+
+        built, found = build(self.module, self.function, self.text, self.flags, self._cache)
+        if self._key is not None and not self.module.edges:  # each process must see which locks it takes in turn
+            built.keep(self._cache, self._key)
+        return built, found
+
+    @property
+    def interface(self) -> Interface:
+        """The parameters and the result."""
+        return self.code[0].interface
 
     @cached_property
     def _loaded(self) -> Loaded:
@@ -98,41 +145,68 @@ class Compiled:
 
         Errors: UnsupportedError for code that this machine cannot run, before it meets an illegal instruction.
         """
-        self.target.require_runnable(f"{self.function.name}()")
-        pool = (self.options.pool or standard_pool()) if self.text.parallel else None
-        return Loaded(self.code[0], self.function, self._raise_fault, pool)
+        if self.options.target is not None:
+            self.options.target.require_runnable(f"{self._definition.name}()")
+        return Loaded(self.code[0].image, self.interface, self._raise_fault, self._pool())
+
+    def _pool(self) -> "ThreadPool | None":
+        if not self.interface.parallel:
+            return None
+        from hekla.lang.llvm.pool import standard_pool
+
+        return self.options.pool or standard_pool()
 
     @cached_property
     def entry(self) -> Callable[..., Any]:  # Any: the kernel's arguments and result
         """The built-in function that runs the kernel: the fastest way to call it."""
         loaded = self._loaded
-        exact = loaded.bind(self.function.name, self._unexpected)
+        exact = loaded.bind(self.interface.name, self._unexpected)
 
-        def slow(*given: Any) -> Any:
-            return exact(*convert_arguments(self.function, given))
+        @no_frames_of_ours
+        def slow(*given: Any, **named: Any) -> Any:
+            if named:
+                self._refuse_named(named)
+            return exact(*convert_arguments(self.interface, given))
 
-        return loaded.bind(self.function.name, slow)
+        return loaded.bind(self.interface.name, slow)
 
     def __call__(self, *given: Any) -> Any:
         return self.entry(*given)
 
+    @no_frames_of_ours
     def interpret(self, *given: Any) -> Any:  # Any: the kernel's arguments and result
         """Run the kernel by its definition, in NumPy: slow, and every access is checked."""
-        return interpret(self.module, self.function, convert_arguments(self.function, given))
+        from hekla.lang.compiler import interface_of
+        from hekla.lang.interpreter.run import interpret
+
+        return interpret(self.module, self.function, convert_arguments(interface_of(self.function), given))
 
     def _unexpected(self, *given: Any) -> Any:
-        raise AssertionError(f"{self.function.name}: the entry refused converted arguments {given!r}")
+        raise AssertionError(f"{self.interface.name}: the entry refused converted arguments {given!r}")
 
+    def _refuse_named(self, named: Mapping[str, Any]) -> None:  # Any: whatever the caller passed
+        from hekla.lang.compiler import elaborate
+
+        elaborate(self._definition, self._kinds, named)  # says what there is, and what was meant
+        raise ArgumentError(f"takes no {next(iter(named))}=", where=f"{self.interface.name}()")
+
+    @no_frames_of_ours
     def _raise_fault(self, number: int) -> None:
-        message, span = self.text.sites[number - 1]
+        message, span = self.interface.sites[number - 1]
         raise CheckError(message, span)
 
 
-class Kernel:
+class Kernel(functools.partial[Any]):  # Any: the kernel's result
     """A function of the language. Call it like a function; `compile` makes the code beforehand.
 
     Compile-time parameters (after the bare `*`) are given by keyword and cost a compilation for each new value.
+    It is a `partial` without arguments for the speed of its call, which runs no Python: of `_first_call`, and once
+    there is nothing left to choose, of the machine code itself.
     """
+
+    def __new__(cls, definition: Definition, options: Options | None = None) -> "Kernel":
+        """Make it callable; `__init__` says what a call does."""
+        return super().__new__(cls, _not_yet)
 
     def __init__(self, definition: Definition, options: Options | None = None) -> None:
         self.definition = definition
@@ -140,15 +214,18 @@ class Kernel:
         self._compiled: dict[tuple[Any, ...], Compiled] = {}
         self._entries: dict[tuple[Any, ...], Callable[..., Any]] = {}  # by the kinds of arguments, of generic kernels
         self._lock = threading.Lock()  # two threads that call first compile once
-        self._only: Callable[..., Any] | None = None  # the entry, when there is no choice to make
         self.__name__ = self.__qualname__ = definition.name
         self.__doc__ = inspect.getdoc(definition.function)
         self.__module__ = definition.function.__module__
+        self._call_with(self._first_call)
 
-    def __call__(self, *given: Any, **named: Any) -> Any:  # Any: the kernel's arguments and result
-        if self._only is not None and not named:
-            return self._only(*given)
-        return self._first_call(given, named)
+    @no_frames_of_ours
+    def make_ready(self) -> None:
+        """Compile a kernel that has no parameters of types or constants, or load it, so that no call waits for it."""
+        self._call_with(self.compile().entry)
+
+    def _call_with(self, function: Callable[..., Any]) -> None:  # Any: the kernel's arguments and result
+        self.__setstate__((function, (), {}, self.__dict__))  # type: ignore[attr-defined]  # partial has it, typeshed not
 
     def __repr__(self) -> str:
         return f"<kernel {self.__name__}>"
@@ -157,6 +234,7 @@ class Kernel:
         """Return the same kernel compiled another way."""
         return Kernel(self.definition, replace(self.options, **changes))
 
+    @no_frames_of_ours
     def compile(self, *kinds: t.Type, **named: Any) -> Compiled:  # Any: compile-time values
         """Return the kernel for these types of the run-time parameters and these constants.
 
@@ -168,67 +246,66 @@ class Kernel:
 
     def _compile(self, key: tuple[Any, ...], kinds: tuple[t.Type, ...], named: dict[str, Any]) -> Compiled:
         if key not in self._compiled:
-            module, function = self.lower(*kinds, **named)
-            (self.options.order or standard_order()).add(module.edges)
-            if self.options.checked:
-                add_checks(module)
-                verify_module(module)
-            self._compiled[key] = Compiled(module, function, self.options)
+            self._compiled[key] = Compiled(self.definition, kinds, named, self.options)
         return self._compiled[key]
 
-    def lower(self, *kinds: t.Type, **named: Any) -> tuple[Module, Function]:  # Any: compile-time values
+    @no_frames_of_ours
+    def lower(self, *kinds: t.Type, **named: Any) -> "tuple[Module, Function]":  # Any: compile-time values
         """Return the verified IR of the kernel and all it calls, and its own function."""
-        program, instance = self.elaborate(*kinds, **named)
-        module = lower_program(program.in_order())
-        verify_module(module)
-        return module, module.functions[instance.symbol]
+        from hekla.lang import compiler
 
-    def elaborate(self, *kinds: t.Type, **named: Any) -> tuple[Program, Instance]:  # Any: compile-time values
+        return compiler.lower(self.definition, kinds, named)
+
+    @no_frames_of_ours
+    def elaborate(self, *kinds: t.Type, **named: Any) -> "tuple[Program, Instance]":  # Any: compile-time values
         """Return the checked typed tree of the kernel and all it calls, and its own part."""
-        program = Program()
-        span = self.definition.name_span
-        bindings = program.named_bindings(self.definition, {n: Known(v, span) for n, v in named.items()}, span)
-        patterns = program.parameter_types(self.definition, bindings)
-        if kinds and len(kinds) != len(patterns):
-            raise KernelTypeError(f"{self.__name__} has {len(patterns)} parameters, got {len(kinds)} types", span=span)
-        match = Match(bindings)
-        for pattern, kind in zip(patterns, kinds, strict=False):
-            match.bind(pattern, kind, span)
-        found = [substitute(p, bindings) for p in patterns]
-        program.all_bound(self.definition, found, span)
-        return program, program.instance(self.definition, found, bindings, span)
+        from hekla.lang import compiler
 
-    def compiled_for(self, given: Sequence[Any], named: Mapping[str, Any]) -> Compiled:  # Any: see __call__
+        return compiler.elaborate(self.definition, kinds, named)
+
+    @no_frames_of_ours
+    def compiled_for(self, given: Sequence[Any], named: Mapping[str, Any]) -> Compiled:  # Any: see _first_call
         """Return the kernel for the types these arguments have. Errors: KernelError, ArgumentError."""
-        signature = self.definition.signature
-        program = Program()
-        span = self.definition.name_span
-        known = {n: Known(v, span) for n, v in named.items()}
-        patterns = program.parameter_types(self.definition, program.named_bindings(self.definition, known, span))
+        names = self.definition.parameter_names
+        patterns = self._patterns(named)
         if not any(mentions_parameters(p) for p in patterns):
             return self.compile(**named)
         if len(given) != len(patterns):
-            names = ", ".join(signature.names)
             where = f"{self.__name__}()"
-            raise ArgumentError(f"takes {len(patterns)} arguments ({names}), got {len(given)}", where=where)
-        kinds = [
-            argument_type(f"{self.__name__}({n})", p, a)
-            for n, p, a in zip(signature.names, patterns, given, strict=True)
-        ]
+            raise ArgumentError(f"takes {len(patterns)} arguments ({', '.join(names)}), got {len(given)}", where=where)
+        kinds = [argument_type(f"{self.__name__}({n})", p, a) for n, p, a in zip(names, patterns, given, strict=True)]
         return self.compile(*kinds, **named)
 
-    def _first_call(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> Any:  # Any: see __call__
+    def _patterns(self, named: Mapping[str, Any]) -> list[t.Type]:  # Any: see _first_call
+        """Return the types of the run-time parameters, TypeParams among them where nothing decides them yet."""
+        stated = self.definition.stated_types
+        if stated is not None and not any(n in named for kind in stated for n in parameters_in(kind)):
+            return stated
+        from hekla.lang import compiler
+
+        return compiler.parameter_types(self.definition, named)
+
+    @no_frames_of_ours
+    def _first_call(self, *given: Any, **named: Any) -> Any:  # Any: the kernel's arguments and result
         key = (*map(_dispatch_key, given), *((n, getattr(v, "definition", v)) for n, v in named.items()))
         entry = self._entries.get(key)
         if entry is None:
             compiled = self.compiled_for(given, named)
             entry = self._entries[key] = compiled.entry
-            if not named and not self.definition.signature.comptime and compiled is self._compiled.get(((), ())):
-                self._only = entry
+            if (
+                not named
+                and not self.definition.function.__code__.co_kwonlyargcount
+                and compiled is self._compiled.get(((), ()))
+            ):
+                self._call_with(entry)
         return entry(*given)
 
 
-def _dispatch_key(argument: Any) -> Any:  # Any: see Kernel.__call__
+def _not_yet(*_: Any, **__: Any) -> Any:  # Any: a kernel's arguments and result
+    raise AssertionError("a kernel was called before it was made")
+
+
+def _dispatch_key(argument: Any) -> Any:  # Any: see Kernel._first_call
     """Return what of an argument may decide the types: an array's elements and rank, a number's class."""
     return (argument.dtype, argument.ndim) if isinstance(argument, np.ndarray) else type(argument)
 
@@ -246,16 +323,6 @@ def argument_type(where: str, pattern: t.Type, given: Any) -> t.Type:  # Any: wh
             return next(s for s in t.SCALARS.values() if s.dtype == given.dtype)
         return {bool: t.bool_, int: t.i64, float: t.f64}.get(type(given), pattern)
     return pattern
-
-
-def uses_vectors(module: Module) -> bool:
-    """True where a kernel says itself what is a vector."""
-    return any(
-        op.result is not None and isinstance(op.result.type, t.VecType)
-        for f in module.functions.values()
-        for b in f.blocks
-        for op in b.ops
-    )
 
 
 @overload

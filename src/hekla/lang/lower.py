@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.front.captures import captured_variables
+from hekla.lang.front.owners import is_lent
 from hekla.lang.front.reductions import spread
 from hekla.lang.front.tree import blocks_of, children_of, expressions_of, walk
 from hekla.lang.ir.core import Attributes, Block, Function, Loop, Module, Op, SlotType, Value
@@ -35,7 +36,8 @@ class _Lowering:
         self.loops: list[tuple[Block, Block, Loop | None, int]] = []
         self.held: list[tuple[hir.Lock, list[Value], Attributes]] = []  # locks around: (statement, operands, path)
         self.assignments = _count_assignments(instance.body)
-        params = [Value(p.type, p.name) for p in instance.params]
+        # a region is lent as the place it lies in
+        params = [Value(SlotType(p.type) if is_lent(p) else p.type, p.name) for p in instance.params]
         self.function = Function(
             instance.name, instance.symbol, params, instance.result, instance.span, instance.inline
         )
@@ -47,7 +49,9 @@ class _Lowering:
 
     def _run(self) -> Function:
         for variable, value in zip(self.instance.params, self.function.params, strict=True):
-            if self._needs_slot(variable):
+            if is_lent(variable):
+                self.slots[variable] = value
+            elif self._needs_slot(variable):
                 self._emit("memref.store", [value, self._slot(variable)], None, variable.span, {"path": ()})
             else:
                 self.values[variable] = value
@@ -139,6 +143,11 @@ class _Lowering:
             self.values[variable] = self._emit("memref.subview", [view, low, high], view.type, s.span, {"form": form})
 
     def _evaluate(self, s: hir.Evaluate) -> None:
+        if isinstance(s.value.type, t.OWNED):  # nobody wants it
+            place = self._held(s.value)
+            assert place.variable is not None
+            self._drop(hir.Drop(s.span, place.variable))
+            return
         self.expression(s.value)
 
     def _if(self, s: hir.If) -> None:
@@ -174,6 +183,9 @@ class _Lowering:
 
     def _for(self, s: hir.For) -> None:
         start, stop = self.expression(s.start), self.expression(s.stop)
+        if abs(s.step) > 1:
+            self._strided_for(s, start, stop)
+            return
         slot = self._slot(s.counter)
         self._emit("memref.store", [start, slot], None, s.span, {"path": ()})
         head, body = self._new_block("for"), self._new_block("body")
@@ -187,6 +199,41 @@ class _Lowering:
         more = self._emit("arith.cmpi", [counter, stop], t.bool_, s.span, {"predicate": predicate})
         self._emit("cf.cond_br", [more], None, s.span, {"targets": (body, after)})
         self._loop_body(body, s.body, step, after, s.span)
+        self.block = step
+        by = self._constant(t.index, s.step, s.span)
+        following = self._emit("arith.addi", [counter, by], t.index, s.span, {"no_overflow": True})
+        self._emit("memref.store", [following, slot], None, s.span, {"path": ()})
+        self._branch(head, s.span, loop_of(s))
+        self.block = after
+
+    def _strided_for(self, s: hir.For, start: Value, stop: Value) -> None:
+        """The last turn is computed beforehand: counting to past the end could wrap."""
+        set_up, head, body = self._new_block("set"), self._new_block("for"), self._new_block("body")
+        test, step, after = self._new_block("test"), self._new_block("next"), self._new_block("after")
+        low, high = (start, stop) if s.step > 0 else (stop, start)
+        some = self._emit("arith.cmpi", [low, high], t.bool_, s.span, {"predicate": "slt"})
+        self._emit("cf.cond_br", [some], None, s.span, {"targets": (set_up, after)})
+        self.block = set_up
+
+        def index(name: str, a: Value, b: Value) -> Value:
+            return self._emit(f"arith.{name}", [a, b], t.index, s.span, {"wraps": True})
+
+        one, size = self._constant(t.index, 1, s.span), self._constant(t.index, abs(s.step), s.span)
+        way = index("subi", index("subi", high, low), one)  # without sign: up to 2^64
+        whole = index("subi", way, index("remui", way, size))
+        last = index("addi" if s.step > 0 else "subi", start, whole)
+        slot = self._slot(s.counter)
+        self._emit("memref.store", [start, slot], None, s.span, {"path": ()})
+        self._branch(head, s.span)
+        self.block = head
+        counter = self._emit("memref.load", [slot], t.index, s.counter.span, {"path": ()})
+        counter.hint = s.counter.name
+        self.values[s.counter] = counter
+        self._branch(body, s.span)
+        self._loop_body(body, s.body, test, after, s.span)
+        self.block = test
+        done = self._emit("arith.cmpi", [counter, last], t.bool_, s.span, {"predicate": "eq"})
+        self._emit("cf.cond_br", [done], None, s.span, {"targets": (after, step)})
         self.block = step
         by = self._constant(t.index, s.step, s.span)
         following = self._emit("arith.addi", [counter, by], t.index, s.span, {"no_overflow": True})
@@ -272,8 +319,40 @@ class _Lowering:
         return self._emit(e.name, [self.expression(a) for a in e.args], e.type, e.span, e.attrs)
 
     def _x_call(self, e: hir.Call) -> Value:
-        args = [self.expression(a) for a in e.args]
-        return self._emit("func.call", args, e.type, e.span, {"callee": e.callee.symbol})
+        """Owned arguments are moved last, when no other can end the kernel.
+
+        What a callee takes of a region it gives back, unless it returns a view of it: then the region keeps it all.
+        """
+        args: list[Value | None] = []
+        moved: list[tuple[int, hir.Place]] = []
+        marks: list[tuple[Value, Value]] = []
+        for position, argument in enumerate(e.args):
+            if isinstance(argument.type, t.BufferType):
+                moved.append((position, self._held(argument)))
+                args.append(None)
+            elif isinstance(argument.type, t.RegionType):
+                args.append(self._place(argument)[0])
+            else:
+                args.append(self.expression(argument))
+        for position, place in moved:
+            args[position] = self.expression(place)
+        given = [a for a in args if a is not None]
+        for position, value in enumerate(given):
+            if isinstance(value.type, SlotType) and position not in e.callee.result_borrows:
+                marks.append((value, self._emit("memref.mark", [value], t.index, e.span)))
+        result = self._emit("func.call", given, e.type, e.span, {"callee": e.callee.symbol})
+        for slot, mark in marks:
+            self._emit("memref.release", [slot, mark], None, e.span)
+        return result
+
+    def _held(self, e: hir.Expr) -> hir.Place:
+        """Return an owned value in a variable, so that it is freed if the kernel ends early."""
+        if isinstance(e, hir.Place):
+            return e
+        held = hir.Variable("held", e.type, e.span)
+        place = hir.Place(e.type, e.span, held)
+        self._assign(hir.Assign(e.span, place, e))
+        return place
 
     def _x_place(self, e: hir.Place) -> Value:
         variable = e.variable

@@ -2,9 +2,13 @@
 
 import ast
 import linecache
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FunctionType
+
+AnyFunction = ast.FunctionDef | ast.AsyncFunctionDef
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,12 @@ def span_of(file: str, node: ast.AST) -> Span:
 
 
 @lru_cache(maxsize=64)
-def _functions(file: str, text: str) -> tuple[ast.FunctionDef, ...]:
+def _functions(file: str, text: str) -> tuple[AnyFunction, ...]:
     """Return every function definition of a file; many kernels share one file."""
-    return tuple(n for n in ast.walk(ast.parse(text, file)) if isinstance(n, ast.FunctionDef))
+    return tuple(n for n in ast.walk(ast.parse(text, file)) if isinstance(n, AnyFunction))
 
 
-def parse_function(function: FunctionType) -> tuple[str, ast.FunctionDef] | None:
+def parse_function(function: FunctionType) -> tuple[str, AnyFunction] | None:
     """Return (file, definition) of a function, with the file's own line numbers; None where no source is kept."""
     file = function.__code__.co_filename
     text = "".join(linecache.getlines(file))
@@ -63,3 +67,26 @@ def parse_function(function: FunctionType) -> tuple[str, ast.FunctionDef] | None
         if node.name == function.__name__ and first in (node.lineno, *(d.lineno for d in node.decorator_list)):
             return file, node
     return None
+
+
+def function_text(function: FunctionType) -> tuple[str, int, str] | None:
+    """Return (file, first line, text) of a function, decorators included; None where no source is kept.
+
+    The text is found without parsing: from the function's first line to the next one that is not indented more, once
+    the last line that has code is passed.
+    """
+    code = function.__code__
+    lines = linecache.getlines(code.co_filename)
+    first = code.co_firstlineno
+    if not 0 < first <= len(lines):
+        return None
+    margin = len(lines[first - 1]) - len(lines[first - 1].lstrip())
+    last = max((line for _, _, line in code.co_lines() if line is not None), default=first)
+    while last < len(lines) and (not (text := lines[last].lstrip()) or len(lines[last]) - len(text) > margin):
+        last += 1
+    return code.co_filename, first, "".join(lines[first - 1 : last]).rstrip()
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Return every name in a piece of source; words of comments and texts are among them."""
+    return frozenset(_WORD.findall(text))

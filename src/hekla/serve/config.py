@@ -26,7 +26,7 @@ class Range:
         return self.low <= number <= self.high
 
 
-Task = Literal["", "embedding", "ocr", "vad", "file-type"]
+Task = Literal["", "chat", "completion", "embedding", "ocr", "vad", "file-type"]
 Axis = Annotated[int, Range(0, 31)]
 Count = Annotated[int, Range(1, 4096)]
 Levels = Annotated[int, Range(1, 64)]
@@ -41,7 +41,7 @@ Version = Annotated[int, Range(1, 2**31 - 1)]
 class EngineConfig:
     """[engine]: what computes. `options` are the keys the engine itself reads."""
 
-    kind: str  # an entry point of `hekla.engines`, or GRAPH
+    kind: str  # an entry point of `hekla.engines` or `hekla.text_engines`, or GRAPH
     isolation: Literal["thread", "process"] = "thread"
     threads: Annotated[int, Range(0, 4096)] = 0  # 0: the server's default
     options: Mapping[str, object] = field(default_factory=dict)
@@ -171,6 +171,23 @@ class GraphConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SlaConfig:
+    """[text.sla]: what a model that writes text must keep for gold, silver and bronze, over the last minute."""
+
+    first_token_ms: tuple[Milliseconds, ...] = (300, 1000, 3000)  # 95 of 100 first tokens come within
+    between_tokens_ms: tuple[Milliseconds, ...] = (30, 60, 150)  # 95 of 100 further tokens come within
+    tokens_per_s: tuple[Places, ...] = (30, 15, 5)  # half of the answers are written at least so fast
+
+
+@dataclass(frozen=True, slots=True)
+class TextConfig:
+    """[text]: how a model that writes text is served."""
+
+    max_waiting: Places = 256  # answers without a first token; one more is refused at once
+    sla: SlaConfig = SlaConfig()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """One model folder's `model.toml`."""
 
@@ -188,4 +205,5 @@ class ModelConfig:
     pipeline: PipelineConfig = PipelineConfig()
     sequence: SequenceConfig | None = None
     graph: GraphConfig | None = None
+    text: TextConfig = TextConfig()
     parameters: Mapping[str, str] = field(default_factory=dict)  # free text shown to clients

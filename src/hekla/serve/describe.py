@@ -6,6 +6,7 @@ from hekla.protocols.tensor import TensorSpec
 from hekla.serve.observe.histogram import Histogram
 from hekla.serve.observe.statistics import Duration
 from hekla.serve.served_model import ServedModel
+from hekla.serve.text.executor import TextExecutor
 
 Json = dict[str, Any]
 
@@ -18,7 +19,7 @@ def metadata(model: ServedModel, versions: list[int]) -> Json:
         "platform": platform(model),
         "inputs": [_tensor(spec) for spec in model.inputs],
         "outputs": [_tensor(spec) for spec in model.outputs],
-        "parameters": {"task": model.config.task, "description": model.config.description, **model.config.parameters},
+        "parameters": {"task": _task(model), "description": model.config.description, **model.config.parameters},
     }
 
 
@@ -26,6 +27,12 @@ def platform(model: ServedModel) -> str:
     """Return how the protocol names what runs the model."""
     names = {"onnxruntime": "onnxruntime_onnx", "graph": "ensemble"}
     return names.get(model.config.engine.kind, model.config.engine.kind)
+
+
+def _task(model: ServedModel) -> str:
+    if model.config.task or not isinstance(model.executor, TextExecutor):
+        return model.config.task
+    return "chat" if model.executor.model.info.has_chat_template else "completion"
 
 
 def configuration(model: ServedModel) -> Json:
@@ -45,6 +52,8 @@ def configuration(model: ServedModel) -> Json:
         "default_model_filename": str(config.engine.options.get("file", "")),
         "parameters": {name: {"string_value": value} for name, value in config.parameters.items()},
     }
+    if isinstance(model.executor, TextExecutor):
+        document["model_transaction_policy"] = {"decoupled": True}
     if config.sequence is not None:
         document["sequence_batching"] = {
             "max_sequence_idle_microseconds": int(config.sequence.idle_timeout_s * 1e6),

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hekla.base.errors import ConfigError, HeklaError, ModelFileError, nearest_name
 from hekla.protocols.engine import Engine, EngineLoader, EngineSource
 from hekla.protocols.stage import Stage, StageLoader, StageSource
-from hekla.serve.config import GRAPH, ModelConfig, StageConfig
+from hekla.protocols.text_engine import TextEngine, TextEngineLoader, TextEngineSource
+from hekla.serve.config import GRAPH, BatchingConfig, ModelConfig, PipelineConfig, StageConfig
 from hekla.serve.execution.aside import run_aside
 from hekla.serve.execution.engine_executor import EngineExecutor
 from hekla.serve.execution.executor import Executor
@@ -19,6 +20,9 @@ from hekla.serve.execution.stage_pool import StagePool
 from hekla.serve.folder import VersionFolder
 from hekla.serve.observe.statistics import ModelStatistics
 from hekla.serve.served_model import OnAnswered, ServedModel
+from hekla.serve.text.executor import TextExecutor
+from hekla.serve.text.model import OnText, TextModel
+from hekla.serve.text.vllm_parameters import read_parameters
 
 _log = logging.getLogger(__name__)
 _ISOLATED = "process"  # the engine kind that runs another one in a worker process
@@ -32,6 +36,7 @@ class Parts:
     stages: Mapping[str, StageLoader]
     threads: int  # per engine, where model.toml does not say
     code_folders: tuple[Path, ...] = ()
+    text_engines: Mapping[str, TextEngineLoader] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,19 @@ class _Made:
 
 
 async def load_version(
-    config: ModelConfig, folder: VersionFolder, parts: Parts, submit: Submit, on_answered: OnAnswered | None
+    config: ModelConfig,
+    folder: VersionFolder,
+    parts: Parts,
+    submit: Submit,
+    on_answered: OnAnswered | None,
+    on_text: OnText | None = None,
 ) -> ServedModel:
     """Return the model ready to answer. Files are read off the event loop.
 
     Errors: ConfigError and ModelFileError, pointing into model.toml or at the model's file.
     """
+    if config.engine.kind in parts.text_engines:
+        return await _load_text(config, folder, parts, on_answered, on_text)
     made = await run_aside(lambda: _make(config, folder, parts))
     statistics = ModelStatistics()
     try:
@@ -63,6 +75,47 @@ async def load_version(
     except BaseException:
         await run_aside(made.close)
         raise
+
+
+async def _load_text(
+    config: ModelConfig, folder: VersionFolder, parts: Parts, on_answered: OnAnswered | None, on_text: OnText | None
+) -> ServedModel:
+    def make() -> TextEngine:
+        return _make_text_engine(config, folder, parts)
+
+    statistics = ModelStatistics()
+    engine = await run_aside(make)
+    model = TextModel(config, folder.number, engine, make, statistics, on_text)
+    return ServedModel(config, folder.number, TextExecutor(model, read_parameters), statistics, on_answered)
+
+
+def _make_text_engine(config: ModelConfig, folder: VersionFolder, parts: Parts) -> TextEngine:
+    where = f"{config.path}: [engine]"
+    for table, is_given in (
+        ("inputs", config.inputs),
+        ("outputs", config.outputs),
+        ("pipeline", config.pipeline != PipelineConfig()),
+        ("sequence", config.sequence),
+        ("batching", config.batching != BatchingConfig()),
+        ("instances", config.instances.count != 1),
+        ("engine.isolation", config.engine.isolation != "thread"),
+    ):
+        if is_given:
+            raise ConfigError("is not for a model that writes text", where=f"{config.path}: [{table}]", cure="drop it")
+    source = TextEngineSource(
+        model=config.name,
+        version=folder.number,
+        folder=folder.path,
+        options=config.engine.options,
+        threads=config.engine.threads or parts.threads,
+        where=where,
+    )
+    try:
+        return parts.text_engines[config.engine.kind](source)
+    except HeklaError:
+        raise
+    except Exception as error:  # a plug-in's code, an operator's
+        raise _broken(error, where) from error
 
 
 def _make(config: ModelConfig, folder: VersionFolder, parts: Parts) -> _Made:
@@ -88,7 +141,9 @@ def _make_engine(config: ModelConfig, folder: VersionFolder, parts: Parts) -> En
     loader = parts.engines.get(kind)
     if loader is None:
         raise ConfigError(
-            f"unknown engine {kind!r}", where=f"{where}.kind", cure=nearest_name(kind, [*parts.engines, GRAPH])
+            f"unknown engine {kind!r}",
+            where=f"{where}.kind",
+            cure=nearest_name(kind, [*parts.engines, *parts.text_engines, GRAPH]),
         )
     source = EngineSource(
         model=config.name,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hekla.base.errors import HeklaError, NotFoundError, UnavailableError, UnsupportedError
+from hekla.base.errors import HeklaError, InputError, NotFoundError, UnavailableError, UnsupportedError
 from hekla.protocols.tensor import Tensors
 from hekla.serve import describe
 from hekla.serve.execution.express import express_through
@@ -17,6 +17,8 @@ from hekla.serve.repository import Repository, steps_of
 from hekla.serve.request import Done, InferRequest
 from hekla.serve.served_model import OnAnswered
 from hekla.serve.service import Express, Json, Ticket
+from hekla.serve.text.executor import TextExecutor
+from hekla.serve.text.model import OnText, TextModel
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -46,13 +48,19 @@ class ModelHost:
     """`Service` over a repository of models. Lives on one event loop."""
 
     def __init__(
-        self, folders: Sequence[Path], parts: Parts, on_answered: OnAnswered | None, name: str, version: str
+        self,
+        folders: Sequence[Path],
+        parts: Parts,
+        on_answered: OnAnswered | None,
+        name: str,
+        version: str,
+        on_text: OnText | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._name, self._version = name, version
         self._ready = False
         self._draining = False
-        self.repository = Repository(folders, parts, self._submit_part, on_answered)
+        self.repository = Repository(folders, parts, self._submit_part, on_answered, on_text)
 
     async def start(self) -> None:
         """Load every model; the server is ready afterwards."""
@@ -82,6 +90,31 @@ class ModelHost:
         except HeklaError:
             return None
         return express_through(served)
+
+    def text(self, model: str, version: str = "") -> TextModel:
+        """Return what writes text under a name.
+
+        Errors: NotFoundError, UnavailableError; InputError for a model that does not.
+        """
+        executor = self.repository.find(model, version).executor
+        if not isinstance(executor, TextExecutor):
+            raise InputError(f"the model {model!r} does not write text", where="$.model", cure=self._text_names())
+        return executor.model
+
+    def _text_names(self) -> str:
+        names = sorted({model.name for model in self.text_models()})
+        return f"these do: {', '.join(names)}" if names else "none that is served here does"
+
+    def text_models(self) -> list[TextModel]:
+        """Return every version of a model that writes text."""
+        executors = (served.executor for served in self.repository.served())
+        return [executor.model for executor in executors if isinstance(executor, TextExecutor)]
+
+    def end_texts(self) -> None:
+        """End every answer that is being written, as it is."""
+        for served in (*self.repository.served(), *self.repository.leaving):
+            if isinstance(served.executor, TextExecutor):
+                served.executor.model.end_all()
 
     def is_live(self) -> bool:
         """True: the event loop turns."""

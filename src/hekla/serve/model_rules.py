@@ -144,6 +144,18 @@ def _graph(config: ModelConfig, places: TomlPlaces) -> None:
     check_graph(config, places)
 
 
+def _sla(config: ModelConfig, places: TomlPlaces) -> None:
+    sla = config.text.sla
+    for key, values, rises in (
+        ("first_token_ms", sla.first_token_ms, True),
+        ("between_tokens_ms", sla.between_tokens_ms, True),
+        ("tokens_per_s", sla.tokens_per_s, False),
+    ):
+        if len(values) != 3 or list(values) != sorted(values, reverse=not rises):
+            cure = f"write three numbers, {'smallest' if rises else 'largest'} first"
+            raise places.error(("text", "sla", key), "is not the bounds of gold, silver and bronze", cure)
+
+
 def _refuse_repeats(names: Iterable[str], table: str, key: str, places: TomlPlaces) -> None:
     seen: set[str] = set()
     for at, name in enumerate(names):
@@ -153,4 +165,4 @@ def _refuse_repeats(names: Iterable[str], table: str, key: str, places: TomlPlac
 
 
 _Rule = Callable[[ModelConfig, TomlPlaces], None]
-_RULES: tuple[_Rule, ...] = (_tensors, _batching, _padding, _versions, _sequence, _graph)
+_RULES: tuple[_Rule, ...] = (_tensors, _batching, _padding, _versions, _sequence, _graph, _sla)

@@ -16,6 +16,7 @@ from hekla.serve.loading import Parts, load_version
 from hekla.serve.model_toml import read_model_toml
 from hekla.serve.override import Override, keep_config
 from hekla.serve.served_model import OnAnswered, ServedModel
+from hekla.serve.text.model import OnText
 
 State = Literal["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]
 
@@ -39,13 +40,21 @@ class Entry:
 class Repository:
     """Models by name. All methods run on one event loop."""
 
-    def __init__(self, folders: Sequence[Path], parts: Parts, submit: Submit, on_answered: OnAnswered | None) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        parts: Parts,
+        submit: Submit,
+        on_answered: OnAnswered | None,
+        on_text: OnText | None = None,
+    ) -> None:
         self._folders, self._parts = tuple(folders), parts
-        self._submit, self._on_answered = submit, on_answered
+        self._submit, self._on_answered, self._on_text = submit, on_answered, on_text
         self._entries: dict[str, Entry] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._told: set[str] = set()  # warnings about the folders that were logged
         self._is_closed = False
+        self.leaving: set[ServedModel] = set()  # no longer found, while they answer what they took
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -152,7 +161,7 @@ class Repository:
             entry.state = "UNLOADING"
             leaving, entry.versions = entry.versions, {}
         # Not under the lock: a call that hangs must not keep the model from being loaded again.
-        await asyncio.gather(*(_retire(served) for served in leaving.values()))
+        await asyncio.gather(*(self._retire(served) for served in leaving.values()))
         if entry.state == "UNLOADING":
             entry.state, entry.reason = "UNAVAILABLE", reason
 
@@ -205,7 +214,7 @@ class Repository:
         try:
             for version in versions_to_serve(folder, config):
                 loaded[version.number] = await load_version(
-                    config, version, self._parts, self._submit, self._on_answered
+                    config, version, self._parts, self._submit, self._on_answered, self._on_text
                 )
             if self._is_closed:
                 raise UnavailableError("the server is stopping", where=f"model {folder.name!r}")
@@ -235,9 +244,19 @@ class Repository:
 
     def _retire_later(self, served: ServedModel) -> None:
         served.retire()  # now: who still holds on to it, as the doors' short ways do, must ask for its successor
-        task = asyncio.get_running_loop().create_task(_retire(served))
+        task = asyncio.get_running_loop().create_task(self._retire(served))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, served: ServedModel) -> None:
+        self.leaving.add(served)
+        try:
+            await served.drain()
+            await run_aside(served.executor.close)
+        except Exception as error:  # noqa: BLE001 - a plug-in's code; it is gone either way
+            _log.warning("model %s was not closed cleanly: %s", served.name, error)
+        finally:
+            self.leaving.discard(served)
 
 
 def steps_of(config: ModelConfig | None) -> tuple[str, ...]:
@@ -245,11 +264,3 @@ def steps_of(config: ModelConfig | None) -> tuple[str, ...]:
     if config is None or config.graph is None:
         return ()
     return tuple(step.model for step in config.graph.steps if step.model is not None)
-
-
-async def _retire(served: ServedModel) -> None:
-    await served.drain()
-    try:
-        await run_aside(served.executor.close)
-    except Exception as error:  # noqa: BLE001 - a plug-in's code; it is gone either way
-        _log.warning("model %s was not closed cleanly: %s", served.name, error)

@@ -52,6 +52,7 @@ class InferRequest:
     signature: Signature | None = None
     request_id: str = ""  # the door's own id for logs (x-request-id), or ""
     trace_parent: str = ""  # W3C traceparent as it came, or ""
+    takes_many: bool = False  # the door can pass on several responses
 
 
 @dataclass(slots=True)

@@ -29,12 +29,15 @@ from hekla.serve.oip.rest_response import tell_error
 from hekla.serve.oip.rest_routes import RestRoutes
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
 from hekla.serve.openai.routes import OpenAIRoutes
+from hekla.serve.openai.text_routes import TextRoutes
 from hekla.serve.openapi.document import PATH as OPENAPI_PATH
 from hekla.serve.openapi.document import openapi_document
 from hekla.serve.served_model import OnAnswered
+from hekla.serve.text.metrics import TextCollector
 
 _BACKLOG = 4096
 _LINGER_S = 0.1  # for requests that were on their way when the server began to stop
+_TEXT_SHARE = 0.8  # of the time a stopping server has, texts may go on
 _log = logging.getLogger(__name__)
 
 
@@ -135,7 +138,8 @@ class _Server:
         router = Router(tell_error)
         RestRoutes(host, self._regions).add_to(router)
         OpenAIRoutes(host, int(time.time())).add_to(router)
-        metrics = Metrics(host.repository.served, lambda: len(self._connections))
+        TextRoutes(host).add_to(router)
+        metrics = Metrics(host.repository.served, lambda: len(self._connections), (TextCollector(host.text_models),))
         router.add(
             "GET", "/metrics", lambda exchange, _: exchange.respond(Response(200, (metrics.page(),), CONTENT_TYPE))
         )
@@ -159,6 +163,9 @@ class _Server:
             connection.announce_end()
         try:
             async with asyncio.timeout(self._config.drain_s):
+                # Texts that are still being written then end as they are, with a finish reason, not cut off.
+                loop = asyncio.get_running_loop()
+                ending = loop.call_later(_TEXT_SHARE * self._config.drain_s, host.end_texts)
                 await asyncio.sleep(_LINGER_S)
                 for connection in self._connections:
                     connection.finish()
@@ -166,6 +173,7 @@ class _Server:
                 if door is not None:
                     await door.drain()
                 await host.stop()
+                ending.cancel()
         except TimeoutError:
             _log.warning(
                 "not all was answered within %.0f s: %d connections are cut",

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from hekla.protocols.tensor import Tensors
 from hekla.serve.request import Done, InferRequest, Signature
+from hekla.serve.text.model import TextModel
 
 # Values of the JSON documents the Open Inference Protocol defines (metadata, config, statistics, index).
 Json = dict[str, Any]
@@ -58,6 +59,15 @@ class Service(Protocol):
 
     def express(self, model: str, version: str = "") -> Express | None:
         """Return the short way through a model that is served, if it has one."""
+
+    def text(self, model: str, version: str = "") -> TextModel:
+        """Return what writes text under a name.
+
+        Errors: NotFoundError, UnavailableError; InputError for a model that does not.
+        """
+
+    def text_models(self) -> list[TextModel]:
+        """Return every version of a model that writes text."""
 
     def is_live(self) -> bool: ...
 

@@ -1,5 +1,7 @@
 // The console: what the server serves, how it does now, and a box to try the sample models in.
 import { infer, post, get } from "/console/protocol.js";
+import { showBoard } from "/console/board.js";
+import { offerChat } from "/console/chat.js";
 
 const PERIOD_MS = 1000;
 const KEPT = 60; // points of a chart: one a second
@@ -23,7 +25,10 @@ async function poll() {
   try {
     const [index, stats] = await Promise.all([post("/v2/repository/index", {}), get("/v2/models/stats")]);
     await learnTasks(index);
+    const board = await get("/sla");
     show(index, stats.model_stats, performance.now());
+    showBoard(board.models);
+    offerChat(board.models);
     $("server").className = "ready";
   } catch (error) {
     $("server").className = "lost";
@@ -76,8 +81,8 @@ function show(index, stats, at) {
   keep(latencies, total.done ? total.ns / total.done : 0);
   draw($("rate-chart"), rates);
   draw($("latency-chart"), latencies);
-  for (const card of document.querySelectorAll(".card")) card.hidden = !ready.has(card.dataset.task);
-  $("nothing-to-try").hidden = ready.size > 0;
+  for (const card of document.querySelectorAll(".card[data-task]")) card.hidden = !ready.has(card.dataset.task);
+  $("nothing-to-try").hidden = [...document.querySelectorAll(".card")].some((card) => !card.hidden);
   before = { at, counts };
 }
 

@@ -28,11 +28,32 @@ export async function infer(model, input, shape, elements) {
   return decode(await response.arrayBuffer(), Number(response.headers.get(LENGTH)));
 }
 
+// Ask OpenAI's way for a stream; yield its documents as they come. `signal` aborts it.
+export async function* stream(path, document, signal) {
+  const headers = { "content-type": "application/json" };
+  const response = await exchange(path, { method: "POST", headers, body: JSON.stringify(document), signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const events = (held + value).split("\n\n");
+    held = events.pop();
+    for (const event of events) {
+      const data = event.slice(event.indexOf("data: ") + 6);
+      if (data === "[DONE]") return;
+      const told = JSON.parse(data);
+      if (told.error) throw new Error(told.error.message);
+      yield told;
+    }
+  }
+}
+
 async function exchange(path, options) {
   const response = await fetch(path, options);
   if (response.ok) return response;
   const told = await response.json().catch(() => ({}));
-  throw new Error(told.error || `the server answered ${response.status}`);
+  throw new Error(told.error?.message || told.error || `the server answered ${response.status}`);
 }
 
 function encodeBytes(elements) {

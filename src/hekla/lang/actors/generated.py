@@ -32,6 +32,19 @@ class Generated(Definition):
         """What errors call it."""
         return self.tree.name
 
+    @property
+    def text(self) -> None:
+        """No source is kept, so that the cache of code does not take the author's for this."""
+
+    @property
+    def stated_types(self) -> None:
+        """Only the front end can say."""
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The names of the run-time parameters."""
+        return tuple(a.arg for a in self.tree.args.args)
+
     @cached_property
     def parsed(self) -> tuple[str, ast.FunctionDef]:
         """(file, syntax tree)."""

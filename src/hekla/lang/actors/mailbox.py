@@ -5,7 +5,7 @@ that were received. A cell's `turn` says what it may be used for: 2 * lap while 
 2 * lap + 1 while its message lies there. Memory of zeros is an empty mailbox.
 
 Both sides look again and again for a while and then sleep. The receiver sets `asleep` and looks once more before it
-sleeps; a sender looks at `asleep` after its message lies there: both in the one order of seq_cst, so one sees the other.
+sleeps; a sender looks at `asleep` after its message lies there: both in the one order of seq_cst: one sees the other.
 Senders that find the mailbox full count themselves in `waiting` and sleep on `room`; the receiver counts `room` up when
 it takes the message that leaves half of the cells free, or all, and at the latest before it sleeps itself.
 

@@ -14,7 +14,6 @@ import platform
 from functools import cached_property
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 
 from hekla.base.errors import UnsupportedError
@@ -23,7 +22,10 @@ from hekla.lang.errors import CheckError
 from hekla.lang.kernel import Compiled, Kernel
 from hekla.lang.llvm.cache import CodeCache
 from hekla.lang.llvm.codegen import object_code
+from hekla.lang.llvm.image import ImageInMemory
+from hekla.lang.llvm.link_image import link_image
 from hekla.lang.llvm.names import commas
+from hekla.lang.llvm.system import over_c_library
 from hekla.lang.llvm.text import Text, emit_module
 from hekla.lang.llvm.views import flat_params
 
@@ -48,6 +50,7 @@ class ThreadCode:
     def text(self) -> Text:
         """The LLVM text, the thread's entry included."""
         text = emit_module(self.main.module, self.main.target)
+        over_c_library(text)
         text.functions.append(self._entry(text))
         return text
 
@@ -82,11 +85,8 @@ class ThreadCode:
         """Where the thread's entry lies in memory."""
         cache = self.main.options.cache or CodeCache.standard()
         code, _ = object_code(self.text.finish(), self.main.target, self.main.flags, cache)
-        self._jit = llvm.create_lljit_compiler()
-        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(ENTRY)
-        self._library = builder.link(self._jit, f"hekla.actor.{id(self)}")
-        found: int = self._library[ENTRY]
-        return found
+        self._image = ImageInMemory(link_image(code, [ENTRY]))
+        return self._image.addresses[ENTRY]
 
     def record(self, arrays: list["np.ndarray[Any, Any]"]) -> "np.ndarray[Any, Any]":  # Any: views of many elements
         """Return the record a thread begins with."""

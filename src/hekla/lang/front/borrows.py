@@ -34,7 +34,7 @@ class Borrows:
         for region in self.loans.value(value).regions:
             root = region[0]
             assert isinstance(root, hir.Variable)
-            if not root.is_parameter or not isinstance(root.type, t.ViewType):
+            if not root.is_parameter or not isinstance(root.type, t.ViewType | t.RegionType):
                 raise OwnershipError(
                     f"this view looks at {root.name!r}, which is gone when the kernel returns",
                     span=value.span,
@@ -146,7 +146,8 @@ class Borrows:
             self._check(e.args[1], after)
             return  # what a region hands out is nobody's yet
         for child in children_of(e):
-            self._check(child, after)
+            if not (isinstance(e, hir.Call) and isinstance(child.type, t.RegionType)):
+                self._check(child, after)  # a region is lent for what it has not handed out yet
 
     def _touch_place(self, place: hir.Place, after: Live, *, writes: bool) -> None:
         variable = place.variable
@@ -195,6 +196,13 @@ class Borrows:
                 )
 
     def _check_call(self, e: hir.Call) -> None:
+        lent: set[hir.Variable | None] = set()
+        for a in e.args:
+            if isinstance(a, hir.Place) and isinstance(a.type, t.RegionType):
+                if a.variable in lent:
+                    message = f"{e.callee.name}() is lent the same region twice"
+                    raise OwnershipError(message, span=a.span, cure="lend it once")
+                lent.add(a.variable)
         views = [(a, self.loans.value(a)) for a in e.args if isinstance(a.type, t.ViewType)]
         for i, (one, loan) in enumerate(views):
             for other, other_loan in views[i + 1 :]:
@@ -227,7 +235,10 @@ def _in_order(views: Live) -> list[hir.Variable]:
 
 
 # operations that write through a view, and which operand the view is
-_WRITES = dict.fromkeys(("vector.store", "vector.maskedstore", "vector.stream_store", "vector.scatter"), 1)
+_WRITES = {
+    **dict.fromkeys(("vector.store", "vector.maskedstore", "vector.stream_store", "vector.scatter"), 1),
+    "system.read": 1,
+}
 
 
 def _handle(e: hir.Expr) -> hir.Variable | None:

@@ -1,6 +1,7 @@
 """What the front end knows while it walks one kernel: names, variables, what is surely assigned."""
 
 import ast
+import builtins
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
@@ -11,6 +12,35 @@ from hekla.lang.errors import KernelTypeError, UnsupportedPythonError
 from hekla.lang.front.definition import Definition, Missing
 from hekla.lang.front.known import Known, Value
 from hekla.lang.source import Span
+
+# What to write instead of Python's built-in functions.
+INSTEAD = {
+    "sum": "write a loop, or reduce_add of a Vec",
+    "any": "write a loop, or any_lane of a mask",
+    "all": "write a loop, or all_lanes of a mask",
+    "pow": "multiply",
+    "round": "use round_even, floor, ceil or trunc",
+    "divmod": "use // and %",
+    "sorted": "write the sort",
+    "reversed": "write for i in range(n - 1, -1, -1):",
+    "enumerate": "write for i in range(len(x)):",
+    "zip": "write for i in range(len(x)):",
+    "map": "write a loop",
+    "filter": "write a loop",
+    "list": "use an Array or a buffer",
+    "dict": "use an Array of a @struct",
+    "set": "use an Array",
+    "tuple": "use an Array or a @struct",
+    "str": "format outside the kernel",
+    "type": "use element_type(x)",
+    "complex": "use two floats, or a @struct",
+    "bytes": "use a View[u8, 1]",
+    "slice": "write x[a:b]",
+    "iter": "write for i in range(len(x)):",
+    "next": "write for i in range(len(x)):",
+    "input": "pass a View",
+    "open": "read the file outside the kernel and pass a View",
+}
 
 
 class Specialiser(Protocol):
@@ -65,7 +95,7 @@ class Context:
             return hir.Place(variable.type, self.span(node), variable)
         value = self.definition.lookup(node.id)
         if isinstance(value, Missing):
-            self.wrong(f"the name {node.id!r} is not known", node, nearest_name(node.id, self.visible_names()))
+            self._unknown(node)
         if isinstance(value, t.TypeParam | t.ConstParam):
             if value.name in self.bindings:
                 return Known(self.bindings[value.name].value, self.span(node))
@@ -73,6 +103,14 @@ class Context:
                 f"the parameter {value.name} is not determined by the arguments", node, f"call with {value.name}=..."
             )
         return Known(value, self.span(node))
+
+    def _unknown(self, node: ast.Name) -> NoReturn:
+        cure = nearest_name(node.id, self.visible_names())
+        if hasattr(builtins, node.id):
+            near = cure if cure.startswith("did you mean") else "write it with the language's own words"
+            self.unsupported(f"Python's {node.id}", node, INSTEAD.get(node.id, near))
+        near = cure if cure.startswith("did you mean") else "define it in this file, or import it"
+        self.wrong(f"the name {node.id!r} is not known", node, near)
 
     def visible_names(self) -> list[str]:
         """Return names for the cure of a misspelling: locals and parameters first of all."""

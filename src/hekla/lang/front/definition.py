@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import inspect
 import types
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from hekla.base.errors import ConfigError
 from hekla.lang import types as t
 from hekla.lang.demand import VectorDemand
 from hekla.lang.errors import UnsupportedPythonError
-from hekla.lang.source import Span, parse_function, span_of
+from hekla.lang.source import Span, function_text, parse_function, span_of, words_of
 
 VISIBLE_BUILTINS = (
     "len",
@@ -58,6 +59,12 @@ class Definition:
         return self.function.__name__
 
     @cached_property
+    def text(self) -> tuple[str, int, str, frozenset[str]] | None:
+        """(file, first line, source, words in it), read without parsing; None where no source is kept."""
+        found = function_text(self.function)
+        return None if found is None else (*found, words_of(found[2]))
+
+    @cached_property
     def parsed(self) -> tuple[str, ast.FunctionDef]:
         """(file, syntax tree). Errors: ConfigError when the source text cannot be had."""
         found = parse_function(self.function)
@@ -66,7 +73,14 @@ class Definition:
                 f"the source of kernel {self.name!r} cannot be read",
                 cure="define kernels in a file, not in exec or stdin",
             )
-        return found
+        file, node = found
+        if isinstance(node, ast.AsyncFunctionDef):
+            raise UnsupportedPythonError(
+                "an async function is not part of the language",
+                span=span_of(file, node),
+                cure="write def: a kernel runs to its end",
+            )
+        return file, node
 
     @property
     def file(self) -> str:
@@ -113,6 +127,21 @@ class Definition:
             return getattr(builtins, name)
         return Missing()
 
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The names of the run-time parameters, read without parsing."""
+        code = self.function.__code__
+        return code.co_varnames[: code.co_argcount]
+
+    @cached_property
+    def stated_types(self) -> list[t.Type] | None:
+        """The types of the run-time parameters as Python has evaluated them, None where only the front end can say."""
+        code = self.function.__code__
+        unusual = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS) or self.function.__defaults__
+        given = [self.function.__annotations__.get(name) for name in self.parameter_names]
+        stated = [kind for kind in given if isinstance(kind, t.Type)]
+        return None if unusual or len(stated) < len(given) else stated
+
     @cached_property
     def signature(self) -> "Signature":
         """The parameters as written. Errors: UnsupportedPythonError for *args and the like."""
@@ -158,12 +187,17 @@ def definition_of(value: object) -> Definition | None:
 
 def mentions_parameters(kind: object) -> bool:
     """True where a type still has TypeParams or ConstParams in it."""
+    return bool(parameters_in(kind))
+
+
+def parameters_in(kind: object) -> list[str]:
+    """Return the names of the TypeParams and ConstParams in a type."""
     if isinstance(kind, t.TypeParam | t.ConstParam):
-        return True
+        return [kind.name]
     if isinstance(kind, t.VecType):
-        return mentions_parameters(kind.element) or mentions_parameters(kind.lanes)
+        return [*parameters_in(kind.element), *parameters_in(kind.lanes)]
     if isinstance(kind, t.ArrayType):
-        return mentions_parameters(kind.element) or mentions_parameters(kind.length)
+        return [*parameters_in(kind.element), *parameters_in(kind.length)]
     if isinstance(kind, t.ViewType):
-        return mentions_parameters(kind.element) or mentions_parameters(kind.rank)
-    return isinstance(kind, t.BufferType) and mentions_parameters(kind.element)
+        return [*parameters_in(kind.element), *parameters_in(kind.rank)]
+    return parameters_in(kind.element) if isinstance(kind, t.BufferType) else []

@@ -15,7 +15,7 @@ from hekla.lang.front.intrinsics import INTRINSICS, PYTHON_BUILTINS, take_call
 from hekla.lang.front.known import FOLD, Known, Value, evaluate, fold
 from hekla.lang.front.operators import as_index, materialise, type_text
 from hekla.lang.front.shared_calls import atomic_method
-from hekla.lang.surface import Builtin, Comptime, TypeBuilder
+from hekla.lang.surface import Builtin, Comptime, TypeBuilder, region
 
 REFUSED: Mapping[type[ast.AST], tuple[str, str]] = {
     ast.List: ("a list", "use Array[T, n]"),
@@ -68,6 +68,12 @@ class Expressions:
         """Return an expression of exactly the type wanted."""
         return materialise(self.value(node), wanted, what=what)
 
+    def converted(self, value: hir.Expr, wanted: t.ScalarType) -> hir.Expr:
+        """Return a number as another type of number."""
+        found = operators.convert(value, wanted, value.span)
+        assert isinstance(found, hir.Expr)
+        return found
+
     def annotation(self, node: ast.expr) -> t.Type:
         """Return the type an annotation names."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -77,6 +83,8 @@ class Expressions:
             return t.none
         if found is bool:
             return t.bool_
+        if found is region:
+            return t.RegionType()
         if not isinstance(found, t.Type):
             cure = {int: "index or i32", float: "f32 or f64"}.get(found, "for example f32 or View[f32, 1]")
             self.context.wrong(f"{ast.unparse(node)} is not a type of the language", node, f"use {cure}")
@@ -84,7 +92,9 @@ class Expressions:
 
     def _constant(self, node: ast.Constant) -> Value:
         if node.value is ... or isinstance(node.value, complex | bytes):
-            self.context.unsupported(f"the constant {ast.unparse(node)}", node)
+            cures = {complex: "use two floats, or a @struct", bytes: "pass it as a View[u8, 1]"}
+            cure = cures.get(type(node.value), "write the value itself")
+            self.context.unsupported(f"the constant {ast.unparse(node)}", node, cure)
         return Known(node.value, self.context.span(node))
 
     def _tuple(self, node: ast.Tuple) -> Value:
@@ -183,7 +193,8 @@ class Expressions:
             return Known(value.type.rank, span)
         if isinstance(value.type, t.ViewType) and node.attr in ("shape", "strides"):
             self.context.wrong(f"{node.attr} needs a dimension", node, f"write {node.attr}[0]")
-        self.context.wrong(f"{value.type} has no attribute {node.attr!r}", node)
+        has = "a view has .shape[d], .strides[d] and .rank" if isinstance(value.type, t.ViewType) else "it has none"
+        self.context.wrong(f"{value.type} has no attribute {node.attr!r}", node, has)
 
     def _field(self, value: hir.Expr, struct: t.StructType, node: ast.Attribute) -> hir.Expr:
         position = struct.field_index(node.attr)

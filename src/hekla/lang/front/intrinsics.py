@@ -10,6 +10,7 @@ from hekla.lang.front.calls import Handler, keywords_of, positional, run_time, v
 from hekla.lang.front.known import Known, Value, evaluate
 from hekla.lang.front.memory_calls import MEMORY_CALLS
 from hekla.lang.front.operators import as_index, convert, materialise, unify
+from hekla.lang.front.system_calls import SYSTEM_CALLS
 from hekla.lang.surface import Buffer, MutView
 
 if TYPE_CHECKING:
@@ -234,6 +235,13 @@ def take_call(x: "Expressions", region: hir.Expr, node: ast.Call) -> Value:
     return hir.Op(kind, x.context.span(node), "memref.take", [region, length])
 
 
+def _cycles(x: "Expressions", node: ast.Call) -> Value:
+    """cycles(): a clock of the processor, u64, in a unit of its own; 0 on machines whose clock programs cannot read."""
+    keywords_of(x, node)
+    positional(x, node, 0)
+    return hir.Op(t.u64, x.context.span(node), "hekla.cycles", [])
+
+
 def _element_type(x: "Expressions", node: ast.Call) -> Value:
     value = run_time(x, positional(x, node, 1)[0], node.args[0])
     return Known(getattr(value.type, "element", value.type), x.context.span(node))
@@ -255,7 +263,7 @@ def _own_line(what: str) -> Handler:
 
 
 INTRINSICS: Mapping[str, Handler] = {
-    **MEMORY_CALLS,
+    **MEMORY_CALLS, **SYSTEM_CALLS,
     "fma": _fma, "select": _select, "shuffle": _shuffle,
     "iota": _iota, "dot4": _dot4, "bitcast": _bitcast, "saturate": _saturate,
     "reduce_add": _reduction("add"), "reduce_min": _reduction("min"), "reduce_max": _reduction("max"),
@@ -266,7 +274,7 @@ INTRINSICS: Mapping[str, Handler] = {
     "round_even": _elementwise("math.roundeven", "float"), "copysign": _copysign,
     "popcount": _elementwise("math.ctpop", "int"), "leading_zeros": _elementwise("math.ctlz", "int"),
     "trailing_zeros": _elementwise("math.cttz", "int"), "buffer": _buffer, "region": _region,
-    "element_type": _element_type,
+    "element_type": _element_type, "cycles": _cycles,
     "static_assert": _static_assert, "unroll": _own_line("write `for i in unroll(range(...)):`"),
     "parallel": _own_line("write `for i in parallel(n):`"),
     "drop": _own_line("write drop(x) on a line of its own"),
@@ -340,7 +348,7 @@ def _isinstance(x: "Expressions", node: ast.Call) -> Value:
 
 
 def _print(x: "Expressions", node: ast.Call) -> Value:
-    x.context.unsupported("print", node, "write to a MutView, or run the kernel with .interpret()")
+    x.context.wrong("print() gives nothing", node, "write it on a line of its own")
 
 
 PYTHON_BUILTINS: Mapping[object, Handler] = {

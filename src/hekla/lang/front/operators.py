@@ -164,7 +164,9 @@ def unify(left: Value, right: Value, span: Span, symbol: str) -> tuple[hir.Expr,
 
 def _adapt(value: Known, other: hir.Expr, span: Span, symbol: str) -> hir.Expr:
     if not value.is_number or t.element_of(other.type) is None:
-        raise KernelTypeError(f"{symbol} does not take {type_text(value)} and {other.type}", span=span)
+        raise KernelTypeError(
+            f"{symbol} does not take {type_text(value)} and {other.type}", span=span, cure=_elements(other.type)
+        )
     return materialise(value, other.type, what=f"the constant beside {other.type}")
 
 
@@ -174,7 +176,7 @@ def binary(operator_type: type[ast.AST], left: Value, right: Value, span: Span) 
     a, b = unify(left, right, span, symbol)
     element = t.element_of(a.type)
     if element is None:
-        raise KernelTypeError(f"{symbol} does not take {a.type}", span=span)
+        raise KernelTypeError(f"{symbol} does not take {a.type}", span=span, cure=_elements(a.type))
     if element.kind == "bool":
         if operator_type not in LOGIC:
             raise KernelTypeError(f"{symbol} does not take truth values", span=span, cure="use & | ^ or and, or, not")
@@ -193,7 +195,7 @@ def compare(operator_type: type[ast.AST], left: Value, right: Value, span: Span)
     a, b = unify(left, right, span, symbol)
     element = t.element_of(a.type)
     if element is None or (element.kind == "bool" and operator_type not in (ast.Eq, ast.NotEq)):
-        raise KernelTypeError(f"{symbol} does not compare {a.type}", span=span)
+        raise KernelTypeError(f"{symbol} does not compare {a.type}", span=span, cure=_elements(a.type))
     predicate = COMPARE[operator_type]
     result = t.with_element(a.type, t.bool_)
     if element.kind == "float":
@@ -209,7 +211,7 @@ def unary(operator_type: type[ast.AST], value: hir.Expr, span: Span) -> hir.Expr
     """Type -x, +x, ~x and `not x`."""
     element = t.element_of(value.type)
     if element is None:
-        raise KernelTypeError(f"this operator does not take {value.type}", span=span)
+        raise KernelTypeError(f"this operator does not take {value.type}", span=span, cure=_elements(value.type))
     if operator_type is ast.Not:
         if value.type != t.bool_:
             cure = "write ~mask" if element.kind == "bool" else "compare with 0"
@@ -224,7 +226,15 @@ def unary(operator_type: type[ast.AST], value: hir.Expr, span: Span) -> hir.Expr
     if operator_type is ast.Invert and element.kind != "float":
         ones: int | bool = True if element.kind == "bool" else (-1 if element.signed else element.limits[1])
         return hir.Op(value.type, span, "arith.xori", [value, materialise(Known(ones, span), value.type)])
-    raise KernelTypeError(f"this operator does not take {value.type}", span=span)
+    cure = "bitcast it to an integer first" if element.kind == "float" else "convert it to an integer first"
+    raise KernelTypeError(f"this operator does not take {value.type}", span=span, cure=cure)
+
+
+def _elements(kind: t.Type) -> str:
+    """Return the cure for an operator on something that is no number."""
+    if isinstance(kind, t.StructType):
+        return "use its fields"
+    return "loop over its elements x[i], or over vectors load(x, i, width=16)" if kind is not t.none else ""
 
 
 def convert(value: Value, element: t.ScalarType, span: Span) -> hir.Expr:

@@ -107,6 +107,9 @@ class _Proof(Walk):
             assert isinstance(place, hir.Place)
             self._touch(place, e.name != "memref.atomic_load", conditions, is_atomic=True)
             children = [*children_of(place), *e.args[1:]]
+        elif isinstance(e, hir.Op) and e.name in ("system.read", "system.write", "system.open"):
+            view = e.args[-1]
+            self._box(view, None, 0, e.name == "system.read", view.span, conditions)
         elif isinstance(e, hir.Call):
             for argument in e.args:
                 if isinstance(argument.type, t.ViewType):
@@ -144,6 +147,8 @@ class _Proof(Walk):
         *,
         is_atomic: bool = False,
     ) -> None:
+        if isinstance(view, hir.Op) and view.name == "memref.text":
+            return  # nobody writes it
         found = self.terms.box(view, indices, lanes)
         if found is None:
             raise RaceError(

@@ -21,6 +21,7 @@ from hekla.lang.source import Span
 from hekla.lang.surface import Const, Function
 
 MAX_STACK_BYTES = 256 * 1024
+MANY_CALLS = 10  # one within the other: more than that, and it is they that use up the frames
 Key = tuple[Any, ...]  # Any: types and constants, all hashable
 
 
@@ -92,12 +93,12 @@ class Program:
     ) -> tuple[hir.Instance, list[hir.Expr]]:
         """Return the instance for a call inside a kernel, and the arguments at its parameters' types."""
         names = definition.signature.names
+        bindings = self.named_bindings(definition, named, span)
         if len(arguments) != len(names):
             raise KernelTypeError(
                 f"{definition.name}() takes {len(names)} arguments ({', '.join(names)}), got {len(arguments)}",
                 span=span,
             )
-        bindings = self.named_bindings(definition, named, span)
         patterns = self.parameter_types(definition, bindings)
         match = Match(bindings)
         for pattern, argument in sorted(zip(patterns, arguments, strict=True), key=lambda p: isinstance(p[1], Known)):
@@ -138,7 +139,8 @@ class Program:
         for name, value in named.items():
             if name not in declared and not isinstance(definition.lookup(name), t.TypeParam | t.ConstParam):
                 in_runtime = name in definition.signature.names
-                cure = "pass it by position" if in_runtime else nearest_name(name, declared)
+                cure = nearest_name(name, declared) if declared else "it has none"
+                cure = "pass it by position" if in_runtime else cure
                 raise KernelTypeError(
                     f"{definition.name}() has no compile-time parameter {name!r}", span=value.span, cure=cure
                 )
@@ -189,6 +191,11 @@ class Program:
         self._open[key] = definition
         try:
             found = self._elaborate(definition, kinds, dict(bindings))
+        except RecursionError:
+            if len(self._open) > MANY_CALLS:
+                cure = "kernels do not recurse; write a loop"
+                raise KernelTypeError("calls nest too deeply", span=span, cure=cure) from None
+            raise too_deep(definition) from None
         finally:
             del self._open[key]
         self.instances[key] = found
@@ -209,6 +216,9 @@ class Program:
         returns = definition.node.returns
         result = expressions.annotation(returns) if returns is not None else t.none
         result = substitute(result, bindings)
+        if isinstance(result, t.RegionType) and returns is not None:
+            cure = "take it as a parameter: the caller lends its own"
+            raise KernelTypeError("a region cannot be a result", span=definition.span(returns), cure=cure)
         if (isinstance(result, t.ArrayType) or t.is_shared(result)) and returns is not None:
             cure = "let the caller pass a MutView to write to"
             raise KernelTypeError(f"{result} cannot be a result", span=definition.span(returns), cure=cure)
@@ -272,6 +282,15 @@ def _check_stack(context: Context, definition: Definition) -> int:
             notes=[(f"{below} of them from here on", deepest.span)],
         )
     return total + below
+
+
+def too_deep(definition: Definition) -> KernelTypeError:
+    """Return the refusal of a kernel that needs more frames than Python has."""
+    return KernelTypeError(
+        f"{definition.name} is nested too deeply to be compiled",
+        span=definition.name_span,
+        cure="give names to parts of its longest expressions, or move its inner blocks to other kernels",
+    )
 
 
 def _hashable(value: object) -> object:

@@ -12,6 +12,7 @@ from hekla.lang.front.expressions import Expressions, default_type
 from hekla.lang.front.known import Known, Value
 from hekla.lang.front.operators import as_index, materialise, type_text
 from hekla.lang.front.reductions import KEYWORDS, check_reductions, reductions_of
+from hekla.lang.front.system_calls import print_call
 from hekla.lang.front.tree import blocks_of, shared_part
 from hekla.lang.surface import Const, drop, lock, parallel, split, unroll
 
@@ -264,10 +265,16 @@ class Statements:
         call = node.value
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and self._is(call.func, drop):
             return self._drop(call)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and self._is(call.func, print):
+            return print_call(self.expressions, call)
         value = self.expressions.value(node.value)
         if isinstance(value, Known) or not isinstance(value, hir.Call | hir.Op):
             self.context.wrong("this line does nothing", node, "assign the value or remove the line")
-        if isinstance(value, hir.Op) and value.type != t.none and not value.name.startswith("memref.atomic_"):
+        if (
+            isinstance(value, hir.Op)
+            and value.type != t.none
+            and not value.name.startswith(("memref.atomic_", "system."))
+        ):
             self.context.wrong("the result is not used", node, "assign the value or remove the line")
         return [hir.Evaluate(self.context.span(node), value)]
 

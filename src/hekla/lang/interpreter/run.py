@@ -1,5 +1,8 @@
 """Run a function of the IR: blocks, calls and memory. Every access is checked and blamed on its source line."""
 
+import contextlib
+import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,11 +32,15 @@ class Slot:
 
 def interpret(module: Module, function: Function, given: Sequence[Any]) -> Any:  # Any: a kernel's arguments and result
     """Run a kernel on arrays (written in place) and numbers; return what it returns, as a NumPy scalar."""
-    args = [
-        a if isinstance(p.type, t.ViewType) else typed(p.type, a) for p, a in zip(function.params, given, strict=True)
-    ]
     with np.errstate(all="ignore"):
+        args = [_argument(p.type, a) for p, a in zip(function.params, given, strict=True)]
         return _Frame(module, function, args).run()
+
+
+def _argument(kind: t.Type, given: Any) -> Data:  # Any: see interpret
+    if isinstance(kind, t.ViewType):
+        return given
+    return typed(kind, np.float32(given) if kind in (t.f16, t.bf16) else given)  # by way of f32, as conversions go
 
 
 class _Frame:
@@ -215,6 +222,10 @@ def _take(f: _Frame, op: Op) -> Data:
     return np.zeros(length, t.numpy_dtype(op.result.type.element))
 
 
+def _release(f: _Frame, op: Op) -> None:
+    f.data[op.operands[0]].content.used = int(f.data[op.operands[1]])
+
+
 def _dealloc(f: _Frame, op: Op) -> None:
     f.data[op.operands[0]].content = None
 
@@ -287,6 +298,39 @@ def _unlock(f: _Frame, op: Op) -> None:
     state[name] = 0
 
 
+# --- the system ---------------------------------------------------------------------------------------------
+
+
+def _text(f: _Frame, op: Op) -> Data:
+    return np.frombuffer(op.attrs["bytes"], np.uint8)
+
+
+def _transfer(f: _Frame, op: Op) -> Data:
+    file, view = f.args(op)
+    try:
+        if op.name == "system.write":
+            return np.int64(os.write(int(file), view.tobytes()))
+        content = os.read(int(file), view.nbytes)
+    except OSError:
+        return np.int64(-1)
+    view.view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
+    return np.int64(len(content))
+
+
+def _open(f: _Frame, op: Op) -> Data:
+    path = f.data[op.operands[0]].tobytes()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if op.attrs["writing"] else os.O_RDONLY
+    try:
+        return np.int32(os.open(path.split(b"\0")[0], flags, 0o644))
+    except OSError:
+        return np.int32(-1)
+
+
+def _close(f: _Frame, op: Op) -> None:
+    with contextlib.suppress(OSError):
+        os.close(int(f.data[op.operands[0]]))
+
+
 # --- vectors in memory --------------------------------------------------------------------------------------
 
 
@@ -343,6 +387,10 @@ def _scatter(f: _Frame, op: Op) -> None:
         view[place] = one
 
 
+def _cycles(f: _Frame, op: Op) -> Data:
+    return np.uint64(time.perf_counter_ns())
+
+
 EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     **{f"memref.atomic_{how}": _atomic for how in (*_UPDATES, "load")},
     "memref.alloca": lambda f, op: Slot(op.result.type.element),  # type: ignore[union-attr]  # a SlotType, says the verifier
@@ -351,8 +399,11 @@ EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     "memref.atomic_wait": _wait, "memref.atomic_wake": _wake, "memref.lock": _lock, "memref.unlock": _unlock,
     "hekla.pause": _nothing, "hekla.yield": _nothing,
     "memref.region": lambda f, op: _Region(max(0, int(f.data[op.operands[0]]))), "memref.take": _take,
+    "memref.mark": lambda f, op: np.int64(f.data[op.operands[0]].content.used), "memref.release": _release,
     "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,
-    "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
+    "memref.text": _text, "system.write": _transfer, "system.read": _transfer,
+    "system.open": _open, "system.close": _close,
+    "hekla.cycles": _cycles, "func.call": _call, "scf.parallel": _parallel, "cf.assert": _assert,
     "vector.load": _vector_load, "vector.maskedload": _vector_load,
     "vector.store": _vector_store, "vector.maskedstore": _vector_store, "vector.stream_store": _vector_store,
     "vector.gather": _gather, "vector.scatter": _scatter,

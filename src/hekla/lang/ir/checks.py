@@ -179,7 +179,11 @@ def _divisor(c: _Checker) -> None:
 def _overflow(c: _Checker) -> None:
     result = c.op.result
     assert result is not None
-    if not isinstance(result.type, t.ScalarType) or not result.type.signed or c.op.attrs.get("no_overflow"):
+    if (
+        not isinstance(result.type, t.ScalarType)
+        or not result.type.signed
+        or {"no_overflow", "wraps"} & set(c.op.attrs)
+    ):
         return
     fits = Value(t.bool_)
     c.ops.insert(-1, Op(f"{c.op.name}_fits", c.op.operands, fits, {}, c.op.span))

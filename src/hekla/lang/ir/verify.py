@@ -180,6 +180,11 @@ def _no_result(op: Op) -> bool:
     return op.result is None
 
 
+def _transfer(op: Op) -> bool:
+    file, view, result = _kinds(op)
+    return file == t.i32 and isinstance(view, t.ViewType) and view.rank == 1 and result == t.index
+
+
 INTEGER = (
     "addi", "subi", "muli", "shli", "shrsi", "shrui", "floordivsi", "floormodsi", "divui", "remui",
     "minsi", "maxsi", "minui", "maxui",
@@ -205,6 +210,11 @@ RULES: Mapping[str, Rule] = {
     "memref.dim": _any, "memref.stride": _any, "memref.cast": _any, "memref.subview": _subview, "memref.borrow": _any,
     "memref.region": lambda op: _kinds(op) == [t.index, t.RegionType()],
     "memref.take": lambda op: [v.type for v in op.operands] == [SlotType(t.RegionType()), t.index],
+    "memref.text": lambda op: not op.operands and isinstance(op.attrs["bytes"], bytes),
+    "system.write": _transfer, "system.read": _transfer,
+    "system.open": lambda op: len(op.operands) == 1, "system.close": _no_result,
+    "memref.mark": lambda op: _kinds(op) == [SlotType(t.RegionType()), t.index],
+    "memref.release": lambda op: _kinds(op) == [SlotType(t.RegionType()), t.index] and op.result is None,
     "memref.alloc": _any, "memref.dealloc": _no_result, "memref.prefetch": _no_result,
     "llvm.struct": _any, "llvm.extractvalue": _any, "tensor.splat": _any, "tensor.from_elements": _any,
     **{f"memref.atomic_{n}": _atomic for n in ("load", "store", "add", "min", "max", "exchange", "compare_exchange")},
@@ -215,6 +225,7 @@ RULES: Mapping[str, Rule] = {
     "cf.br": lambda op: len(op.attrs["targets"]) == 1, "cf.cond_br": lambda op: op.operands[0].type == t.bool_,
     "vector.splat": lambda op: op.result is not None and op.operands[0].type == t.element_of(op.result.type),
     "vector.from_elements": lambda op: op.result is not None and len(op.operands) == _lanes(op.result.type),
+    "hekla.cycles": lambda op: _kinds(op) == [t.u64],
     "vector.step": lambda op: op.result is not None and not op.operands,
     "vector.extract": lambda op: len(op.operands) == 2, "vector.insert": lambda op: len(op.operands) == 3,
     "vector.shuffle": lambda op: op.result is not None and _lanes(op.result.type) == len(op.attrs["lanes"]),

@@ -1,17 +1,19 @@
 """Object code kept on disk between processes.
 
-One file for each piece of code, named by the SHA-256 of all that decides it: the LLVM text, the target, the flags,
-the versions. Two processes may fill the store at once: each writes its own temporary file and renames it.
+Each piece of code has up to two files, named by the SHA-256 of all that decides it. `KEY.image` (llvm/built.py) is the
+linked code, by the kernel's source and whatever that refers to (keys.py): a warm process needs no more. `KEY.o` is the
+object file, by the LLVM text, the target, the flags and the versions: an edit that changes no code still finds it.
+Two processes may fill the store at once: each writes its own temporary file and renames it.
 
     offset  size  meaning
     0       8     "HEKLAOBJ"
     8       32    SHA-256 of what follows
-    40      -     the object file
+    40      -     the object file, or the image
 """
 
+import contextlib
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,15 +34,18 @@ class CodeCache:
         if chosen is not None:
             return CodeCache(Path(chosen) if chosen else None)
         base = os.environ.get("XDG_CACHE_HOME")
-        return CodeCache((Path(base) if base else Path.home() / ".cache") / "hekla" / "code")
+        try:
+            return CodeCache((Path(base) if base else Path.home() / ".cache") / "hekla" / "code")
+        except RuntimeError:  # nobody's home: a container may run under a number without a name
+            return CodeCache(None)
 
-    def path(self, key: str) -> Path | None:
-        """Return where the code of a key lies."""
-        return None if self.folder is None else self.folder / key[:2] / f"{key}.o"
+    def path(self, key: str, kind: str = "o") -> Path | None:
+        """Return where the code of a key lies; the kind is the file's ending."""
+        return None if self.folder is None else self.folder / key[:2] / f"{key}.{kind}"
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str, kind: str = "o") -> bytes | None:
         """Return the code, or None when it is missing or damaged; a damaged entry is removed."""
-        path = self.path(key)
+        path = self.path(key, kind)
         if path is None:
             return None
         try:
@@ -56,20 +61,19 @@ class CodeCache:
             return None  # somebody else removed it, or the folder is read-only: it is rebuilt either way
         return None
 
-    def put(self, key: str, code: bytes) -> bool:
+    def put(self, key: str, code: bytes, kind: str = "o") -> bool:
         """Keep the code; False where the disk did not take it."""
-        path = self.path(key)
+        path = self.path(key, kind)
         if path is None:
             return False
-        temporary = ""
+        temporary = path.parent / f"{os.urandom(8).hex()}.tmp"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(MAGIC + hashlib.sha256(code).digest() + code)
-            os.replace(temporary, path)
+            temporary.replace(path)
         except OSError:
-            if temporary and os.path.exists(temporary):
-                os.unlink(temporary)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             return False
         return True

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 
 from hekla.lang import types as t
 from hekla.lang.ir.core import Op
+from hekla.lang.llvm.environment import POOL
 from hekla.lang.llvm.names import commas, literal, register_type
 
 if TYPE_CHECKING:
     from hekla.lang.llvm.text import FunctionText
-
-POOL = "hekla_pool"  # a table of two, filled after loading: the pool's run function, and the pool
 
 
 def _constant(f: "FunctionText", op: Op) -> None:

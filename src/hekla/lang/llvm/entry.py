@@ -2,7 +2,8 @@
 
 It is written in LLVM text like the kernel, reads NumPy arrays by their public C layout, and on anything it
 does not expect hands the same arguments to `self`, a Python callable that converts them or says what is wrong.
-Code refers to nothing by address: everything of the process is in the table `hekla_env`, filled after loading.
+Code refers to nothing by address: everything of the process is in the table `hekla_env` (llvm/environment.py), which is
+filled after loading.
 
     PyArrayObject (NumPy's C API, PyArrayObject_fields), offsets in bytes on 64-bit machines:
     8 type, 16 data, 24 number of dimensions (i32), 32 dimensions, 40 strides (bytes), 56 descr, 64 flags (i32)
@@ -11,34 +12,27 @@ Code refers to nothing by address: everything of the process is in the table `he
 from collections.abc import Sequence
 
 from hekla.lang import types as t
-from hekla.lang.ir.core import Function
+from hekla.lang.ir.core import Function, SlotType
+from hekla.lang.llvm.environment import ENTRY, ENVIRONMENT, environment_names
 from hekla.lang.llvm.names import commas, register_type
 from hekla.lang.llvm.text import Text
 
-ENTRY, ENVIRONMENT = "hekla_call", "hekla_env"
-C_API = (
-    "PyFloat_AsDouble", "PyLong_AsLongLong", "PyLong_AsUnsignedLongLong", "PyErr_Occurred", "PyErr_Clear",
-    "PyEval_SaveThread", "PyEval_RestoreThread", "PyFloat_FromDouble", "PyLong_FromLongLong",
-    "PyLong_FromUnsignedLongLong", "PyBool_FromLong", "PyObject_Vectorcall", "Py_IncRef", "Py_DecRef",
-)  # fmt: skip
-OBJECTS = ("ndarray", "None", "True", "False", "fault")
 ALIGNED, WRITEABLE = 0x100, 0x400
-
-
-def environment_names(function: Function) -> list[str]:
-    """Return what the table holds, in order: C functions, objects, then the dtype of each view parameter."""
-    dtypes = [f"dtype:{i}" for i, p in enumerate(function.params) if isinstance(p.type, t.ViewType)]
-    return [*C_API, *OBJECTS, *dtypes]
 
 
 def can_be_called(function: Function) -> str:
     """Return why Python cannot call a kernel, or an empty text."""
     for param in function.params:
         if not isinstance(param.type, t.ScalarType | t.ViewType):
-            return f"parameter {param.hint!r} is {param.type}"
+            return f"parameter {param.hint!r} is {shown(param.type)}"
     if not isinstance(function.result, t.ScalarType | t.NoneType_):
         return f"its result is {function.result}"
     return ""
+
+
+def shown(kind: t.Type) -> str:
+    """Return a parameter's type as its author wrote it: a region is lent as its slot."""
+    return str(kind.element if isinstance(kind, SlotType) else kind)
 
 
 class EntryText:
@@ -47,14 +41,15 @@ class EntryText:
     def __init__(self, function: Function, text: Text) -> None:
         self.function, self.text = function, text
         self.lines: list[str] = []
-        self.env = environment_names(function)
+        self.env = environment_names(function.params)
         self._count = 0
         self.extents: list[tuple[bool, str, str]] = []  # (is written, first byte, past the last byte)
 
     def run(self) -> None:
         """Write the table and the entry into the module."""
         params = self.function.params
-        self._continue_if(self.make(f"icmp eq i64 %count, {len(params)}"))
+        right_count = self.make(f"icmp eq i64 %count, {len(params)}")
+        self._continue_if(self.make(f"and i1 {right_count}, {self.make('icmp eq ptr %names, null')}"))
         args: list[str] = []
         for position, param in enumerate(params):
             slot = self.make(f"getelementptr ptr, ptr %args, i64 {position}")
@@ -68,7 +63,7 @@ class EntryText:
         self._run_kernel(args)
         self.lines += ["slow:", *self._slow()]
         table = f"@{ENVIRONMENT} = global [{len(self.env)} x ptr] zeroinitializer"
-        head = f"define ptr @{ENTRY}(ptr %self, ptr %args, i64 %count) #0 {{"
+        head = f"define ptr @{ENTRY}(ptr %self, ptr %args, i64 %count, ptr %names) #0 {{"
         self.text.functions.append("\n".join([table, head, "entry:", *self.lines, "}"]))
 
     # --- writing ----------------------------------------------------------------------------------------
@@ -112,9 +107,7 @@ class EntryText:
         if kind.kind == "float":
             number = self.make(f"call double {self._env('PyFloat_AsDouble')}(ptr {given})")
             self._check_error(self.make(f"fcmp une double {number}, -1.0"))
-            if kind != t.f64:
-                number = self.make(f"fptrunc double {number} to {register_type(kind)}")
-            return f"{register_type(kind)} {number}"
+            return f"{register_type(kind)} {self._narrowed(number, kind)}"
         function = "PyLong_AsLongLong" if kind.signed or kind.bits < 64 else "PyLong_AsUnsignedLongLong"
         number = self.make(f"call i64 {self._env(function)}(ptr {given})")
         self._check_error(self.make(f"icmp ne i64 {number}, -1"))
@@ -124,6 +117,34 @@ class EntryText:
             self._continue_if(self.make(f"icmp eq i64 {number}, {again}"))
             number = narrow
         return f"{register_type(kind)} {number}"
+
+    def _narrowed(self, number: str, kind: t.ScalarType) -> str:
+        """Return a double as a narrower float, by way of f32 as in the language: the direct way needs a library."""
+        if kind == t.f64:
+            return number
+        single = self.make(f"fptrunc double {number} to float")
+        if kind == t.f32:
+            return single
+        if kind == t.f16:
+            return self.make(f"fptrunc float {single} to half")
+        bits = self.make(f"bitcast float {single} to i32")
+        high = self.make(f"lshr i32 {bits}, 16")
+        half = self.make(f"add i32 {self.make(f'and i32 {high}, 1')}, 32767")
+        rounded = self.make(f"lshr i32 {self.make(f'add i32 {bits}, {half}')}, 16")
+        is_nan = self.make(f"fcmp uno float {single}, 0.0")
+        chosen = self.make(f"select i1 {is_nan}, i32 {self.make(f'or i32 {high}, 64')}, i32 {rounded}")
+        return self.make(f"bitcast i16 {self.make(f'trunc i32 {chosen} to i16')} to bfloat")
+
+    def _widened(self, number: str, kind: t.ScalarType) -> str:
+        """Return a narrower float as a double."""
+        if kind == t.f64:
+            return number
+        if kind == t.f16:
+            number = self.make(f"fpext half {number} to float")
+        elif kind == t.bf16:
+            bits = self.make(f"zext i16 {self.make(f'bitcast bfloat {number} to i16')} to i32")
+            number = self.make(f"bitcast i32 {self.make(f'shl i32 {bits}, 16')} to float")
+        return self.make(f"fpext float {number} to double")
 
     def _check_error(self, surely_good: str) -> None:
         """-1 may be the number or an error: ask, and on an error let `self` say it better."""
@@ -238,7 +259,7 @@ class EntryText:
         if kind.kind == "bool":
             return self.make(f"call ptr {self._env('PyBool_FromLong')}(i64 {self.make(f'zext i1 {value} to i64')})")
         if kind.kind == "float":
-            wide = value if kind == t.f64 else self.make(f"fpext {text} {value} to double")
+            wide = self._widened(value, kind)
             return self.make(f"call ptr {self._env('PyFloat_FromDouble')}(double {wide})")
         if kind.bits < 64:
             value = self.make(f"{'sext' if kind.signed else 'zext'} {text} {value} to i64")
@@ -248,6 +269,6 @@ class EntryText:
     def _slow(self) -> list[str]:
         self.lines, before = [], self.lines
         call = self._env("PyObject_Vectorcall")
-        self.line(f"ret ptr {self.make(f'call ptr {call}(ptr %self, ptr %args, i64 %count, ptr null)')}")
+        self.line(f"ret ptr {self.make(f'call ptr {call}(ptr %self, ptr %args, i64 %count, ptr %names)')}")
         self.lines, slow = before, self.lines
         return slow

@@ -1,21 +1,20 @@
-"""Object code in memory, ready to be called by CPython."""
+"""Code in memory, ready to be called by CPython."""
 
 import ctypes
-import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import llvmlite.binding as llvm
 import numpy as np
 
 from hekla.lang import types as t
-from hekla.lang.ir.core import Function
-from hekla.lang.llvm.control import POOL
-from hekla.lang.llvm.entry import C_API, ENTRY, ENVIRONMENT, environment_names
-from hekla.lang.llvm.pool import ThreadPool
+from hekla.lang.interface import Interface
+from hekla.lang.llvm.environment import C_API, ENTRY, ENVIRONMENT, POOL, environment_names
+from hekla.lang.llvm.image import Image, ImageInMemory
 
-METH_FASTCALL = 0x80
-_numbers = itertools.count()  # names of libraries within LLVM; never read for anything else
+if TYPE_CHECKING:
+    from hekla.lang.llvm.pool import ThreadPool
+
+METH_FASTCALL_WITH_KEYWORDS = 0x82
 
 
 class _MethodDef(ctypes.Structure):
@@ -33,25 +32,21 @@ class Loaded:
     """Owns the memory of one kernel's code. What `bind` makes is valid while this lives: `slow` must hold it."""
 
     def __init__(
-        self, code: bytes, function: Function, fault: Callable[[int], None], pool: ThreadPool | None = None
+        self, image: Image, interface: Interface, fault: Callable[[int], None], pool: "ThreadPool | None" = None
     ) -> None:
-        self._jit = llvm.create_lljit_compiler()
-        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
-        builder.export_symbol(ENTRY).export_symbol(ENVIRONMENT)
-        if pool is not None:
-            builder.export_symbol(POOL)
-        self._library = builder.link(self._jit, f"hekla.{next(_numbers)}")
-        self._dtypes = [numpy_dtype(p.type) for p in function.params if isinstance(p.type, t.ViewType)]
+        self._code = ImageInMemory(image)
+        addresses = self._code.addresses
+        self._dtypes = [t.numpy_dtype(p.type.element) for p in interface.params if isinstance(p.type, t.ViewType)]
         self._fault = fault
         self._definitions: list[_MethodDef] = []
-        names = environment_names(function)
-        table = (ctypes.c_void_p * len(names)).from_address(self._library[ENVIRONMENT])
+        names = environment_names(interface.params)
+        table = (ctypes.c_void_p * len(names)).from_address(addresses[ENVIRONMENT])
         for position, value in enumerate(_environment(self._dtypes, fault)):
             table[position] = value
-        self._entry = self._library[ENTRY]
+        self._entry = addresses[ENTRY]
         self._pool = pool
         if pool is not None:
-            launch = (ctypes.c_void_p * 2).from_address(self._library[POOL])
+            launch = (ctypes.c_void_p * 2).from_address(addresses[POOL])
             launch[0], launch[1] = pool.run_address, pool.address
 
     def bind(self, name: str, slow: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,18 +54,13 @@ class Loaded:
 
         Any: the arguments and the result are the kernel's.
         """
-        definition = _MethodDef(name.encode(), self._entry, METH_FASTCALL, None)
+        definition = _MethodDef(name.encode(), self._entry, METH_FASTCALL_WITH_KEYWORDS, None)
         self._definitions.append(definition)
         make = ctypes.pythonapi.PyCFunction_NewEx
         make.restype = ctypes.py_object
         make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
         made: Callable[..., Any] = make(ctypes.addressof(definition), slow, None)
         return made
-
-
-def numpy_dtype(kind: t.ViewType) -> "np.dtype[Any]":
-    """Return the one dtype object arrays of a view's elements usually have."""
-    return t.numpy_dtype(kind.element)
 
 
 def _environment(dtypes: Sequence["np.dtype[Any]"], fault: Callable[[int], None]) -> list[int]:

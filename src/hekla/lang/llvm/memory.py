@@ -27,12 +27,23 @@ def _alloca(f: "FunctionText", op: Op) -> None:
     if size >= ALIGNMENT:
         align = ALIGNMENT  # an array that is read as vectors: none lies across two cache lines
     f.set(op, f.make(f"alloca {memory_type(kind) if plain else f'[{size} x i8]'}, align {align}"))
+    if isinstance(kind, t.OWNED) and f.text.faults:
+        f.owners.append(f.ref(op.result))
+        _owns_nothing(f, f.ref(op.result))
+
+
+def _owns_nothing(f: "FunctionText", slot: str) -> None:
+    """Note that a slot's memory is not this kernel's to free: a fault frees what every slot owns."""
+    if slot in f.owners:
+        f.line(f"store ptr null, ptr {slot}, align 8")
 
 
 def _load(f: "FunctionText", op: Op) -> None:
     pointer, kind = f.address(op, 1)
     align = 1 if isinstance(kind, t.VecType) and op.attrs["path"] else None
     f.set_whole(op, f.load(pointer, kind, align))
+    if isinstance(kind, t.OWNED):
+        _owns_nothing(f, pointer)  # a whole owner is read to be moved
 
 
 def _store(f: "FunctionText", op: Op) -> None:
@@ -150,7 +161,7 @@ def _zero(f: "FunctionText", pointer: str, count: str) -> None:
 def _alloc(f: "FunctionText", op: Op) -> None:
     """Aligned and zeroed; a length below 0 is 0. The bytes are rounded up to whole cache lines.
 
-    Without memory the kernel ends in a fault; what it owned then is not freed.
+    Without memory the kernel ends in a fault.
     """
     assert op.result is not None
     assert isinstance(op.result.type, t.BufferType)
@@ -202,7 +213,18 @@ def _take(f: "FunctionText", op: Op) -> None:
 
 def _dealloc(f: "FunctionText", op: Op) -> None:
     f.text.declare("free", "void", "ptr")
-    f.line(f"call void @free(ptr {f.make(f'load ptr, ptr {f.ref(op.operands[0])}, align 8')})")
+    slot = f.ref(op.operands[0])
+    f.line(f"call void @free(ptr {f.make(f'load ptr, ptr {slot}, align 8')})")
+    _owns_nothing(f, slot)
+
+
+def _mark(f: "FunctionText", op: Op) -> None:
+    f.set(op, f.make(f"load i64, ptr {f.byte_offset(f.ref(op.operands[0]), 16)}, align 8"))
+
+
+def _release(f: "FunctionText", op: Op) -> None:
+    slot, mark = op.operands
+    f.line(f"store {f.typed(mark)}, ptr {f.byte_offset(f.ref(slot), 16)}, align 8")
 
 
 def _prefetch(f: "FunctionText", op: Op) -> None:
@@ -258,6 +280,13 @@ def _extract_value(f: "FunctionText", op: Op) -> None:
     f.set(op, f.make(f"extractvalue {f.typed(op.operands[0])}, {op.attrs['position']}"))
 
 
+def _cycles(f: "FunctionText", op: Op) -> None:
+    """x86 reads its time stamp, AArch64 its generic timer; elsewhere a program may not be allowed to."""
+    clocks = {"x86_64": "llvm.readcyclecounter", "aarch64": "llvm.readsteadycounter"}
+    clock = clocks.get(f.text.target.triple.split("-")[0])
+    f.set(op, f.intrinsic(clock, "i64", []) if clock is not None else "0")
+
+
 MEMORY: Mapping[str, Callable[["FunctionText", Op], None]] = {
     **{f"memref.atomic_{how}": _atomic for how in (*_UPDATES, "load", "store", "compare_exchange")},
     "memref.alloca": _alloca,
@@ -273,7 +302,10 @@ MEMORY: Mapping[str, Callable[["FunctionText", Op], None]] = {
     "memref.take": _take,
     "memref.alloc": _alloc,
     "memref.dealloc": _dealloc,
+    "memref.mark": _mark,
+    "memref.release": _release,
     "memref.prefetch": _prefetch,
+    "hekla.cycles": _cycles,
     "llvm.struct": _struct,
     "llvm.extractvalue": _extract_value,
     "tensor.splat": _splat_array,

@@ -7,10 +7,12 @@ from hekla.lang import types as t
 from hekla.lang.demand import ARCHES
 from hekla.lang.ir.core import Block, Function, Loop, Module, Op, SlotType, Value
 from hekla.lang.llvm.arithmetic import ARITHMETIC
-from hekla.lang.llvm.control import CONTROL, POOL
+from hekla.lang.llvm.control import CONTROL
+from hekla.lang.llvm.environment import POOL
 from hekla.lang.llvm.lines import Lines
 from hekla.lang.llvm.memory import MEMORY
 from hekla.lang.llvm.names import commas, memory_type, register_type, slot_size
+from hekla.lang.llvm.system import SYSTEM
 from hekla.lang.llvm.target import Target
 from hekla.lang.llvm.threads import THREADS, UNLOCK, thread_text
 from hekla.lang.llvm.vectors import VECTORS
@@ -36,11 +38,20 @@ class Text:
     vector_bits: int = 512
     demanded: frozenset[str] = frozenset()  # kernels whose loops are numbered, because @vectorize watches them
     loops: list[tuple[Function, Loop]] = field(default_factory=list)  # the numbered loops
+    constants: list[str] = field(default_factory=list)  # texts, by number
 
     def declare(self, name: str, result: str, params: str) -> str:
         """Declare an external function or intrinsic once and return its name."""
         self.declared[name] = f"declare {result} @{name}({params})"
         return name
+
+    def constant(self, content: bytes) -> str:
+        """Return the name of constant bytes."""
+        escaped = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in content)
+        line = f'private unnamed_addr constant [{len(content)} x i8] c"{escaped}"'
+        if line not in self.constants:
+            self.constants.append(line)
+        return f"@text.{self.constants.index(line)}"
 
     def finish(self) -> str:
         """Return the whole module."""
@@ -55,7 +66,8 @@ class Text:
             own, tag = f"!{LOOPS + 2 * number}", f"!{LOOPS + 2 * number + 1}"
             metadata += [f"{own} = distinct !{{{own}, {tag}}}", f'{tag} = !{{!"hekla.loop", i32 {number}}}']
         metadata += self.lines.finish() if self.lines is not None else []
-        return head + "\n".join([*self.functions, *self.declared.values(), attributes, *metadata]) + "\n"
+        texts = [f"@text.{number} = {line}" for number, line in enumerate(self.constants)]
+        return head + "\n".join([*texts, *self.functions, *self.declared.values(), attributes, *metadata]) + "\n"
 
 
 def emit_module(module: Module, target: Target, lines: Lines | None = None, *, number_all: bool = False) -> Text:
@@ -108,6 +120,8 @@ class FunctionText:
         self.allocas: list[str] = []  # all in the first block: elsewhere each turn of a loop would take more stack
         self.held: list[str] = []  # pointers to the locks that are held where the writing stands
         self._held_at: dict[Block, list[str]] = {}
+        self.owners: list[str] = []  # slots whose memory a fault frees; a slot that owns nothing holds null
+        self.unwinds = False
         self._count = 0
 
     def run(self) -> None:
@@ -125,6 +139,8 @@ class FunctionText:
         result = register_type(self.function.result)
         for block in self.function.blocks:
             self._block(block)
+        if self.unwinds:
+            self._unwind()
         self.lines[1:1] = self.allocas
         place = (
             f" !dbg !{self.text.lines.scope(self.function.symbol, self.function.span)}"
@@ -133,6 +149,14 @@ class FunctionText:
         )
         head = f"define internal {result} @{self.function.symbol}({commas(params)}){inline} #0{place} {{"
         self.text.functions.append("\n".join([head, *self.lines, "}"]))
+
+    def _unwind(self) -> None:
+        """Write the way out of a fault: free what every slot still owns."""
+        self.lines.append("unwind:")
+        self.text.declare("free", "void", "ptr")
+        for slot in self.owners:
+            self.line(f"call void @free(ptr {self.make(f'load ptr, ptr {slot}, align 8')})")
+        self._return_nothing()
 
     def _block(self, block: Block) -> None:
         self.lines.append(f"{block.label}:")
@@ -211,9 +235,16 @@ class FunctionText:
         return f", !llvm.loop !{LOOPS + 2 * self.text.loops.index((self.function, loop))}"
 
     def leave(self) -> None:
-        """Give back the locks, and return a value nobody will look at."""
+        """Give back the locks, free what is owned here, and return a value nobody will look at."""
         for pointer in reversed(self.held):
             self.line(f"call void @{UNLOCK}(ptr {pointer})")
+        if self.owners:
+            self.unwinds = True
+            self.line("br label %unwind")
+            return
+        self._return_nothing()
+
+    def _return_nothing(self) -> None:
         result = register_type(self.function.result)
         self.line("ret void" if result == "void" else f"ret {result} zeroinitializer")
 
@@ -345,4 +376,6 @@ def _type_of(argument: str) -> str:
     return argument.split(" ", 1)[0]
 
 
-HANDLERS: Mapping[str, Callable[[FunctionText, Op], None]] = {**CONTROL, **MEMORY, **ARITHMETIC, **VECTORS, **THREADS}
+HANDLERS: Mapping[str, Callable[[FunctionText, Op], None]] = {
+    **CONTROL, **MEMORY, **ARITHMETIC, **VECTORS, **SYSTEM, **THREADS,
+}  # fmt: skip

@@ -21,6 +21,7 @@ from hekla.serve.service import Service, Ticket
 _log = logging.getLogger(__name__)
 _EMPTY_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"
+_MOST_UNSENT_BYTES = 1 << 20  # of a call whose caller does not read the pieces that come
 _REMEMBERED = 256  # plans whose calls take the short way
 
 
@@ -116,6 +117,7 @@ class _InferStream:
             return
         wants_empty_final = request.parameters.get(_EMPTY_FINAL) is True
         _complete(request, self._call.head.metadata, self._call.deadline_s)
+        request.takes_many = True
         self._number += 1
         number = self._number
 
@@ -135,6 +137,11 @@ class _InferStream:
 
     def _send(self, answer: InferResponse, plan: InferPlan, request_id: str) -> None:
         answer.parameters = {**answer.parameters, _FINAL: answer.final}
+        if not answer.final and self._call.unsent_bytes > _MOST_UNSENT_BYTES:
+            message = f"over {_MOST_UNSENT_BYTES} bytes of answers are not read"
+            self._call.finish(Code.RESOURCE_EXHAUSTED, message)
+            self._cancel()
+            return
         try:
             self._call.send(self._encoder.encode_in_stream(answer, plan.shared_outputs))
         except HeklaError as error:

@@ -62,6 +62,11 @@ class StreamingCall:
             send_message(self._stream, None if self._has_sent else RESPONSE_HEAD, message)
             self._has_sent = True
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much of what was sent the peer's windows have not let through yet."""
+        return self._stream.pending_bytes
+
     def finish(self, code: Code = Code.OK, message: str = "", retry_after_s: float = 0.0) -> None:
         """End the call behind everything sent."""
         if self._is_done:

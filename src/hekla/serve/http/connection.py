@@ -76,6 +76,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._paused = False  # reading, because there is no room
         self._choked = False  # the peer does not read what it is sent
         self._closing = False  # after the present answer
+        self._is_streaming = False  # an answer has begun and not ended
+        self._in_chunks = False  # with the chunked coding, which HTTP/1.0 has not: there the end is the connection's
         self._discarding = False  # what follows a refused request
         self._unsent_bytes = 0  # when they were last looked at
         self._since_s = clock()  # when the present wait for the peer began
@@ -131,6 +133,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Go on."""
         self._choked = False
+        if self._exchange is not None and self._exchange.on_room is not None:
+            self._exchange.on_room()
         asyncio.get_running_loop().call_soon(self._read_if_idle)
 
     # What the server calls
@@ -138,10 +142,13 @@ class HttpConnection(asyncio.BufferedProtocol):
     def check_time(self, now: float) -> None:
         """Close the connection if its peer takes too long to send, or to read its answers."""
         transport = self._transport
-        if self._exchange is not None or transport is None:
+        if transport is None or (self._exchange is not None and not self._is_streaming):
             return
         waited_s = now - self._since_s
         unsent_bytes = transport.get_write_buffer_size()
+        if self._is_streaming and not unsent_bytes:
+            self._unsent_bytes, self._since_s = 0, now
+            return
         if unsent_bytes:
             if unsent_bytes != self._unsent_bytes:
                 self._unsent_bytes, self._since_s = unsent_bytes, now
@@ -322,6 +329,63 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._next(fresh=response.status >= 400 or not joined)
         elif not self._discarding:
             transport.close()
+
+    @property
+    def is_choked(self) -> bool:
+        """True while the peer does not read what it is sent."""
+        return self._choked
+
+    def begin(self, exchange: Exchange, response: Response) -> None:
+        """Send the head of an answer whose length is not known, and what there is of its body."""
+        transport = self._transport
+        if transport is None or exchange is not self._exchange:
+            return
+        self._is_streaming, self._in_chunks = True, not self._head.is_http_1_0
+        self._since_s, self._unsent_bytes = self._clock(), 0
+        reason = _REASONS.get(response.status, "").encode()
+        parts = [b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\n" % (response.status, reason, response.content_type)]
+        for name, value in response.headers:
+            parts.append(b"%b: %b\r\n" % (name, value))
+        request_id = exchange.headers.get(b"x-request-id")
+        if request_id is not None:
+            parts.append(b"x-request-id: %b\r\n" % request_id)
+        if self._in_chunks:
+            parts.append(b"transfer-encoding: chunked\r\n")
+        if self._closing or not self._head.keep_alive or not self._in_chunks:
+            self._closing = True
+            parts.append(b"connection: close\r\n")
+        parts.append(b"\r\n")
+        transport.write(b"".join(parts))
+        for part in response.body:
+            self.send(exchange, bytes(part))
+        if self._on_answer is not None:
+            self._on_answer(exchange, response.status)
+
+    def send(self, exchange: Exchange, data: bytes) -> None:
+        """Send a piece of the body."""
+        transport = self._transport
+        if transport is None or exchange is not self._exchange or not data:
+            return
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._in_chunks else data)
+
+    def finish_answer(self, exchange: Exchange) -> None:
+        """End the body, and go on with the next request."""
+        transport = self._transport
+        if transport is None or exchange is not self._exchange:
+            return
+        if self._in_chunks:
+            transport.write(b"0\r\n\r\n")
+        self._exchange, self._is_streaming = None, False
+        if self._closing:
+            transport.close()
+        else:
+            self._next(fresh=True)
+
+    def cut(self, exchange: Exchange) -> None:
+        """Break off: what was promised will not come."""
+        if self._transport is not None and exchange is self._exchange:
+            self._exchange, self._is_streaming = None, False
+            self._transport.abort()
 
     def abort(self, exchange: Exchange, error: BaseException) -> None:
         """Answer with an error; what is not one of ours is a bug of ours."""

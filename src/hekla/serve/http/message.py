@@ -27,6 +27,17 @@ class Sink(Protocol):
 
     def answer(self, exchange: "Exchange", response: Response) -> None: ...
 
+    def begin(self, exchange: "Exchange", response: Response) -> None: ...
+
+    def send(self, exchange: "Exchange", data: bytes) -> None: ...
+
+    def finish_answer(self, exchange: "Exchange") -> None: ...
+
+    def cut(self, exchange: "Exchange") -> None: ...
+
+    @property
+    def is_choked(self) -> bool: ...
+
     def abort(self, exchange: "Exchange", error: BaseException) -> None: ...
 
 
@@ -37,7 +48,18 @@ class Exchange:
     by the router, here it is as sent.
     """
 
-    __slots__ = ("_sink", "answered", "body", "headers", "method", "on_disconnect", "path", "query", "received_s")
+    __slots__ = (
+        "_sink",
+        "answered",
+        "body",
+        "headers",
+        "method",
+        "on_disconnect",
+        "on_room",
+        "path",
+        "query",
+        "received_s",
+    )
 
     def __init__(
         self,
@@ -53,6 +75,7 @@ class Exchange:
         self.method, self.path, self.query, self.headers, self.body = method, path, query, headers, body
         self.received_s = received_s  # time.monotonic() when the last byte of the request came
         self.on_disconnect: Callable[[], None] | None = None  # called if the client goes away before the answer
+        self.on_room: Callable[[], None] | None = None  # called when a stream that was choked no longer is
         self.answered = False
 
     def respond(self, response: Response) -> None:
@@ -61,6 +84,16 @@ class Exchange:
             self.answered = True
             self.on_disconnect = None
             self._sink.answer(self, response)
+
+    def stream(self, response: Response) -> "AnswerStream":
+        """Begin an answer whose body comes piece by piece; `response.body` is its first pieces, often ().
+
+        `on_disconnect` is still called if the client goes away before the end.
+        """
+        assert not self.answered, "an exchange is answered once"
+        self.answered = True
+        self._sink.begin(self, response)
+        return AnswerStream(self, self._sink)
 
     def run(self, work: Coroutine[Any, Any, Response]) -> asyncio.Task[Response]:
         """Answer with what a coroutine returns. It goes on if the client goes away; the caller keeps the task."""
@@ -75,6 +108,46 @@ class Exchange:
 
         task.add_done_callback(ended)
         return task
+
+
+class AnswerStream:
+    """The body of an answer while it is sent. Nothing happens if the client went away.
+
+    What is written while `is_choked` waits in memory: a writer that can make less of it looks first, and goes on when
+    `Exchange.on_room` is called. Choked means that 64 KiB wait for the client to read.
+    """
+
+    __slots__ = ("_exchange", "_sink", "has_ended")
+
+    def __init__(self, exchange: Exchange, sink: Sink) -> None:
+        self._exchange, self._sink = exchange, sink
+        self.has_ended = False
+
+    @property
+    def is_choked(self) -> bool:
+        """True while the client does not read."""
+        return self._sink.is_choked
+
+    def write(self, data: bytes) -> None:
+        """Send a piece that is not empty."""
+        if not self.has_ended:
+            self._sink.send(self._exchange, data)
+
+    def end(self) -> None:
+        """End the body: the answer is whole."""
+        if not self.has_ended:
+            self._close()
+            self._sink.finish_answer(self._exchange)
+
+    def cut(self) -> None:
+        """Break the connection off: the client sees that the answer is not whole."""
+        if not self.has_ended:
+            self._close()
+            self._sink.cut(self._exchange)
+
+    def _close(self) -> None:
+        self.has_ended = True
+        self._exchange.on_disconnect = self._exchange.on_room = None
 
 
 # A route: answers the exchange now or later. `parameters` are the values of the path's {placeholders}.

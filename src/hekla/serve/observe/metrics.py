@@ -17,9 +17,16 @@ _MODEL = ("model", "version")
 class Metrics:
     """The metrics page of one server. `connections` and `models` are asked at each scrape."""
 
-    def __init__(self, models: Callable[[], Iterable[ServedModel]], connections: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        models: Callable[[], Iterable[ServedModel]],
+        connections: Callable[[], int],
+        more: Iterable[Collector] = (),
+    ) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_ModelCollector(models, connections))
+        for collector in more:
+            self._registry.register(collector)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)

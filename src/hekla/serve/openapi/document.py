@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hekla.serve.openapi.schemas import SCHEMAS, Json, ref
+from hekla.serve.openapi.text_schemas import TEXT_SCHEMAS
 
 PATH = "/openapi.json"
 _OIP, _CONTROL, _MEMORY, _OPENAI, _SERVER = "inference", "repository", "shared memory", "openai", "server"
@@ -39,18 +40,19 @@ def openapi_document(version: str) -> Json:
         "info": {
             "title": "Hekla",
             "version": version or "0",
-            "description": "The Open Inference Protocol v2 over REST with Triton's extensions, and OpenAI's embeddings "
-            "API. The same inference over gRPC is in the protocol's own proto file.",
+            "description": "The Open Inference Protocol v2 over REST with Triton's extensions, and OpenAI's API "
+            "for chats, completions, responses and embeddings. The same inference over gRPC is in the protocol's own "
+            "proto file.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "tags": [{"name": name} for name in (_OIP, _CONTROL, _MEMORY, _OPENAI, _SERVER)],
         "paths": paths,
-        "components": {"schemas": dict(SCHEMAS)},
+        "components": {"schemas": {**SCHEMAS, **TEXT_SCHEMAS}},
     }
 
 
 def _operations() -> list[tuple[str, str, Json]]:
-    return [*_server(), *_models(), *_repository(), *_shared_memory(), *_openai()]
+    return [*_server(), *_models(), *_repository(), *_shared_memory(), *_openai(), *_texts()]
 
 
 def _server() -> list[tuple[str, str, Json]]:
@@ -142,6 +144,32 @@ def _openai() -> list[tuple[str, str, Json]]:
         (f"{_V1}/models", "get", _operation(_OPENAI, "List the models", "OpenAIModels")),
         (f"{_V1}/models/{{model}}", "get", _operation(_OPENAI, "Describe a model", "OpenAIModel")),
         (f"{_V1}/embeddings", "post", embeddings),
+    ]
+
+
+def _texts() -> list[tuple[str, str, Json]]:
+    rows: list[tuple[str, str, Json]] = []
+    for path, summary, takes, answers in (
+        ("/v1/chat/completions", "Answer a chat", "ChatRequest", "Chat"),
+        ("/v1/completions", "Go on with a text", "CompletionRequest", "Completion"),
+        ("/v1/responses", "Answer, and keep the answer", "ResponsesRequest", "ResponsesAnswer"),
+    ):
+        operation = _operation(_OPENAI, summary, answers, takes=takes, refusals=_INFER, required=True)
+        events: Json = {"schema": {"type": "string", "description": "server-sent events"}}
+        operation["responses"]["200"]["content"]["text/event-stream"] = events
+        rows.append((path, "post", operation))
+    for path, summary, takes, answers in (
+        ("/tokenize", "Text or a chat to tokens", "TokenizeRequest", "Tokenized"),
+        ("/detokenize", "Tokens to text", "DetokenizeRequest", "Detokenized"),
+    ):
+        operation = _operation(_OPENAI, summary, answers, takes=takes, refusals=(*_REQUEST, 503), required=True)
+        rows.append((path, "post", operation))
+    response = f"{_V1}/responses/{{response}}"
+    return [
+        *rows,
+        (response, "get", _operation(_OPENAI, "An answer that was kept", "ResponsesAnswer")),
+        (response, "delete", _operation(_OPENAI, "Forget an answer", "DeletedResponse")),
+        ("/sla", "get", _operation(_SERVER, "What readers of text wait for, graded", "SlaBoard")),
     ]
 
 

@@ -14,7 +14,7 @@ from hekla.protocols.tensor import ANY, TensorSpec
 from hekla.tasks.image import without
 from hekla.tasks.ocr.boxes import BoxOptions, find_boxes, in_reading_order
 from hekla.tasks.ocr.placement import Placement, PlacementOptions, place
-from hekla.tasks.ocr.resize import resize_normalised
+from hekla.tasks.ocr.resize import make_ready, resize_normalised
 from hekla.tasks.options import read_options
 
 BLACK = -1.0  # level 0, normalised
@@ -70,7 +70,9 @@ class DetectPostprocess:
 
 def load_detect_preprocess(source: StageSource) -> Stage:
     """Make the stage `ocr.detect.preprocess`. Errors: ConfigError for a wrong option."""
-    return DetectPreprocess(read_options(PlacementOptions, source))
+    options = read_options(PlacementOptions, source)
+    make_ready()
+    return DetectPreprocess(options)
 
 
 def load_detect_postprocess(source: StageSource) -> Stage:

@@ -14,7 +14,7 @@ from hekla.protocols.stage import Stage, StageSource, Values
 from hekla.protocols.tensor import ANY, TensorSpec
 from hekla.tasks.image import without
 from hekla.tasks.ocr.ctc import decode_greedy
-from hekla.tasks.ocr.resize import resize_normalised
+from hekla.tasks.ocr.resize import make_ready, resize_normalised
 from hekla.tasks.ocr.vocabulary import read_characters
 from hekla.tasks.options import read_options, require
 
@@ -107,7 +107,9 @@ class RecognisePostprocess:
 
 def load_recognise_preprocess(source: StageSource) -> Stage:
     """Make the stage `ocr.recognise.preprocess`. Errors: ConfigError for a wrong option."""
-    return RecognisePreprocess(read_options(LineOptions, source))
+    options = read_options(LineOptions, source)
+    make_ready()
+    return RecognisePreprocess(options)
 
 
 def load_recognise_postprocess(source: StageSource) -> Stage:

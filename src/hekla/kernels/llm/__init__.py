@@ -1,0 +1,1 @@
+"""Kernels of the language-model step: packed matrices, paged attention, rotation, sampling, and the step itself."""

@@ -1,0 +1,215 @@
+"""The name of a kernel's code in the cache, made from its source: a warm process finds it without a front end.
+
+A key covers all that decides the code: the text of the kernel, where it stands, and the value of each name in it
+(numbers and tuples by value, types and records by their fields, kernels and @comptime functions by their own text and
+names, and so on); then the types and constants asked for, the flags, the processor, the compiler's own files and
+the versions of Python, NumPy and llvmlite.
+
+A value that cannot be told (an object of a class of the author's, say) leaves the kernel without a key: it goes through
+the front end in each process, and its code is then found by its LLVM text. What @comptime functions read besides their
+arguments and names (files, the clock) is not seen: such a kernel may keep what they once gave.
+"""
+
+import builtins
+import hashlib
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import llvmlite
+import ml_dtypes
+import numpy as np
+
+from hekla.lang import types as t
+from hekla.lang.front.definition import Definition, Missing, definition_of
+from hekla.lang.host import this_processor
+from hekla.lang.surface import Builtin, Comptime, Marker, TypeBuilder
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
+_ELSEWHERE = frozenset({"explain", "interpreter", "link", "targets"})  # folders that do not decide a kernel's code
+_VERSIONED = {"numpy": np.__version__, "ml_dtypes": ml_dtypes.__version__}
+
+
+class CannotTellError(Exception):
+    """A value whose equality with that of another process cannot be decided."""
+
+
+def source_key(
+    definition: Definition, kinds: Iterable[t.Type], named: Mapping[str, Any], flags: str
+) -> str | None:  # Any: compile-time values
+    """Return the key of a kernel for these types and constants, None where it cannot be told.
+
+    flags: what else decides the code, as text; it must say the target where that is not this processor.
+    """
+    if not this_processor():
+        return None
+    digest = _Digest()
+    try:
+        digest.add_definition(definition)
+        for kind in kinds:
+            digest.add(kind)
+        for name in sorted(named):
+            digest.note(f"named {name}")
+            digest.add(named[name])
+    except CannotTellError:
+        return None
+    whole = [compiler(), this_processor(), flags, *digest.parts]
+    return hashlib.sha256("\0".join(whole).encode(errors="surrogatepass")).hexdigest()
+
+
+@cache
+def compiler() -> str:
+    """Return what differs where this compiler differs: a hash of its files, and versions."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        if path.relative_to(folder).parts[0] not in _ELSEWHERE:
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode())
+            digest.update(content)
+    return f"{digest.hexdigest()} llvmlite {llvmlite.__version__} numpy {np.__version__} python {sys.version_info[:3]}"
+
+
+class _Digest:
+    """Collects what decides a kernel's code; whatever it has met before it only refers to."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self._met: dict[int, int] = {}
+        self._kept: list[object] = []  # so that no number in `_met` is given to another object
+
+    def note(self, text: str) -> None:
+        """Add a text."""
+        self.parts.append(text)
+
+    def add(self, value: object, words: frozenset[str] = frozenset()) -> None:
+        """Add a value; `words` are the names that may be asked of a module. Errors: CannotTellError."""
+        if type(value) in _PLAIN:
+            self.note(f"{type(value).__name__} {value!r}")
+        elif isinstance(value, t.ScalarType):
+            self.note(value.name)
+        elif isinstance(value, t.Type | t.ConstParam | Builtin | Marker | TypeBuilder):
+            self.note(f"{type(value).__name__} {value!r}")
+        elif isinstance(value, np.generic | np.ndarray):
+            self._add_array(np.asarray(value))
+        elif (definition := definition_of(value)) is not None:
+            self.add_definition(definition)
+        elif not self._is_new(value):
+            return
+        elif isinstance(value, Comptime):
+            self.note("comptime")
+            self._add_function(value.function, words)
+        elif type(value) in (tuple, list, range, set, frozenset, dict):
+            self._add_collection(value, words)
+        elif isinstance(value, ModuleType):
+            self._add_module(value, words)
+        else:
+            self._add_function(value, words)
+
+    def add_definition(self, definition: Definition) -> None:
+        """Add a kernel: its text, its place, and what its names stand for. Errors: CannotTellError."""
+        if not self._is_new(definition):
+            return
+        self.note(f"kernel {definition.inline} {definition.demand!r}")
+        words = self._add_text(definition)
+        for word in sorted(words):
+            value = definition.lookup(word)
+            if isinstance(value, FunctionType):
+                self.note(f"{word}: a Python function")  # no kernel calls it, but a comment may speak of it
+            elif not isinstance(value, Missing):
+                self.note(word)
+                self.add(value, words)
+
+    def _add_text(self, definition: Definition) -> frozenset[str]:
+        """Note the text of a function and where it stands, and return the words in it."""
+        found = definition.text
+        if found is None:
+            raise CannotTellError(definition.name)
+        file, line, text, words = found
+        self.note(f"{file}:{line}\n{text}")
+        return words
+
+    def _is_new(self, value: object) -> bool:
+        number = self._met.setdefault(id(value), len(self._met))
+        if number < len(self._kept):
+            self.note(f"as before: {number}")
+            return False
+        self._kept.append(value)
+        return True
+
+    def _add_array(self, value: "np.ndarray[Any, Any]") -> None:  # Any: of any elements
+        if value.dtype.hasobject:
+            raise CannotTellError("an array of objects")
+        self.note(f"array {value.dtype!r} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}")
+
+    def _add_collection(self, value: Any, words: frozenset[str]) -> None:  # Any: one of the kinds above
+        self.note(f"{type(value).__name__} {len(value)}")
+        if isinstance(value, range):
+            self.note(repr(value))
+        elif isinstance(value, set | frozenset):
+            if any(type(v) not in _PLAIN for v in value):
+                raise CannotTellError("a set of objects")
+            self.parts += sorted(map(repr, value))
+        elif isinstance(value, dict):
+            for name, item in value.items():
+                self.add(name, words)
+                self.add(item, words)
+        else:
+            for item in value:
+                self.add(item, words)
+
+    def _add_module(self, module: ModuleType, words: frozenset[str]) -> None:
+        self.note(f"module {module.__name__}")
+        if _is_library(module.__name__):
+            self.note(_VERSIONED.get(_root(module.__name__), ""))
+            return
+        for word in sorted(words & vars(module).keys()):
+            self.note(word)
+            self.add(vars(module)[word], words)
+
+    def _add_function(self, value: object, words: frozenset[str]) -> None:
+        """Add a Python function that may run while compiling, or a class or built-in function of a library."""
+        module = getattr(value, "__module__", None)
+        if isinstance(value, type | BuiltinFunctionType) or (isinstance(value, FunctionType) and _is_library(module)):
+            if not _is_library(module):
+                raise CannotTellError(repr(value))
+            self.note(f"{module}.{getattr(value, '__qualname__', '')} {_VERSIONED.get(_root(module), '')}")
+            return
+        if not isinstance(value, FunctionType):
+            raise CannotTellError(repr(value))
+        self.note("function")
+        as_written = Definition(value)
+        self._add_text(as_written)
+        inside = _words_run(value.__code__)
+        for word in sorted(inside):
+            found = as_written.lookup(word)
+            if isinstance(found, Missing):
+                found = getattr(builtins, word, found)
+            if not isinstance(found, Missing):
+                self.note(word)
+                self.add(found, inside)
+        for default in (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
+            self.add(default, words)
+
+
+def _words_run(code: CodeType) -> frozenset[str]:
+    """Return the names that running a function may look up, those of the functions in it included."""
+    found = {*code.co_names, *code.co_freevars}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _words_run(constant)
+    return frozenset(found)
+
+
+def _root(module: str | None) -> str:
+    return (module or "").partition(".")[0]
+
+
+def _is_library(module: str | None) -> bool:
+    """True for what `compiler` covers, or a version: Python's own modules, NumPy, and the compiler's files."""
+    root = _root(module)
+    inside = module is not None and module.startswith("hekla.lang.") and module.split(".")[2] not in _ELSEWHERE
+    return inside or root in _VERSIONED or root in sys.stdlib_module_names or module == builtins.__name__

@@ -1,0 +1,1 @@
+"""The language-model engine: quantised weights mapped in place, paged KV cache, continuous batching."""

@@ -1,0 +1,66 @@
+"""One request while the engine answers it."""
+
+from dataclasses import dataclass
+
+from hekla.llm.grammar import GrammarState
+from hekla.llm.language import AnswerText
+from hekla.llm.runner import StepResult
+from hekla.llm.sampling_state import SamplingState
+from hekla.llm.sequence import Chunk, Sequence
+from hekla.protocols.text_engine import FinishReason, TextRequest, TokenEvent, TokenLogprob
+
+
+@dataclass(slots=True, eq=False)
+class Answer:
+    """What the engine keeps of a request beside what the scheduler does."""
+
+    request: TextRequest
+    sequence: Sequence
+    state: SamplingState
+    text: AnswerText
+    grammar: GrammarState | None
+    end_tokens: frozenset[int]
+    started_s: float | None = None  # when it first ran
+    waited_s: float = 0.0  # from when it was received until it first ran
+    prefill_s: float = 0.0  # of steps since its last token
+    answer_tokens: int = 0
+
+    def finish_reason(self, token: int) -> FinishReason | None:
+        """Return why an answer ends with a token, which was noted already; None if it goes on."""
+        if token in self.end_tokens or self.text.found_stop is not None:
+            return "stop"
+        if self.grammar is not None and self.grammar.is_complete:
+            return "error" if self.grammar.error else "stop"
+        return "length" if len(self.request.prompt) + self.answer_tokens >= self.sequence.limit_tokens else None
+
+    def note(self, token: int) -> str:
+        """Take the next token; return what can be shown."""
+        self.answer_tokens += 1
+        self.state.chosen(token)
+        if self.grammar is not None:
+            self.grammar.accept(token)
+        return "" if token in self.end_tokens else self.text.feed(token)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRows:
+    """Which rows of logits of a step are an answer's: `count` from `first`; 0 with an error when there are none."""
+
+    answer: Answer
+    chunk: Chunk
+    first: int = 0
+    count: int = 0
+    error: str = ""
+
+
+def token_logprobs(result: StepResult, row: int, wanted: int | None) -> tuple[float | None, tuple[TokenLogprob, ...]]:
+    """Return the logarithm of the chosen token's probability and the likeliest tokens', as asked for."""
+    if wanted is None:
+        return None, ()
+    likeliest = zip(result.top_tokens[row, :wanted].tolist(), result.top_logprobs[row, :wanted].tolist(), strict=True)
+    return float(result.logprobs[row]), tuple(TokenLogprob(token, value) for token, value in likeliest if token >= 0)
+
+
+def ending(answer: Answer, reason: FinishReason, error: str = "") -> TokenEvent:
+    """Return the event of an end without a token."""
+    return TokenEvent(answer.request.request_id, None, answer.text.finish(), reason, error)

@@ -1,0 +1,119 @@
+"""Packed weights kept on disk between processes, and mapped.
+
+One file for each model and layout, beside the compiled code. It is named by what decides its bytes: the model files'
+paths, sizes, times of change and heads, the layout's version, and the plan's table. Two processes may pack at once:
+each writes a temporary file of its own and renames it. Where the disk takes none the weights stay in memory.
+
+    offset  size  meaning
+    0       8     "HEKLAPK1"
+    8       8     bytes of the packed memory, little-endian
+    16      32    SHA-256 of the name's ingredients
+    4096    -     the packed memory
+"""
+
+import hashlib
+import mmap
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hekla.kernels.llm.panels import KINDS
+from hekla.llm.compiled.pack import pack
+from hekla.llm.compiled.plan import LAYOUT_VERSION, PackPlan
+from hekla.llm.compiled.scratch import zeros
+
+U8 = NDArray[np.uint8]
+MAGIC = b"HEKLAPK1"
+START = 4096  # page aligned
+HEAD_BYTES = 1 << 16  # of each model file, hashed
+
+
+def packed_weights(plan: PackPlan, files: Sequence[Path], store: "WeightStore") -> U8:
+    """Return the packed memory of a plan: mapped where the store has it, else packed now and kept there.
+
+    files: the model's; none: nothing is kept. Errors: OSError where a file of the model is gone.
+    """
+    name = digest(files, plan) if files else ""
+    found = store.get(name, plan.bytes) if name else None
+    if found is None:
+        found = zeros(plan.bytes, np.uint8)
+        pack(plan, found, len(os.sched_getaffinity(0)))
+        if name and store.put(name, found):
+            mapped = store.get(name, plan.bytes)  # shared with other processes, and given back under pressure
+            found = found if mapped is None else mapped
+    return found
+
+
+def digest(files: Sequence[Path], plan: PackPlan) -> str:
+    """Return the name of a model's packed weights. Errors: OSError where a file is gone."""
+    found = hashlib.sha256(f"{LAYOUT_VERSION} {KINDS}".encode())
+    found.update(plan.table.tobytes() + plan.vector_table.tobytes())
+    for vector in plan.vectors:
+        found.update(f"{vector.tensor.name} {vector.added}".encode() + vector.order.tobytes())
+    for matrix in plan.matrices:
+        found.update(matrix.tensor.name.encode() + matrix.rows.tobytes())
+    for file in files:
+        state = os.stat(file)
+        found.update(f"{file.resolve()} {state.st_size} {state.st_mtime_ns}".encode())
+        with file.open("rb") as content:
+            found.update(content.read(HEAD_BYTES))
+    return found.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class WeightStore:
+    """A folder of packed weights; None: there is none, and every start packs anew."""
+
+    folder: Path | None
+
+    @staticmethod
+    def standard() -> "WeightStore":
+        """Return the user's: `weights` in HEKLA_CACHE, or in `hekla` of the XDG cache folder; HEKLA_CACHE="": none."""
+        chosen = os.environ.get("HEKLA_CACHE")
+        if chosen is not None:
+            return WeightStore(Path(chosen) / "weights" if chosen else None)
+        base = os.environ.get("XDG_CACHE_HOME")
+        return WeightStore((Path(base) if base else Path.home() / ".cache") / "hekla" / "weights")
+
+    def get(self, name: str, size: int) -> U8 | None:
+        """Return the packed memory, mapped read-only, or None where it is missing or another's."""
+        if self.folder is None:
+            return None
+        try:
+            with (self.folder / f"{name}.weights").open("rb") as file:
+                if os.fstat(file.fileno()).st_size != START + size:
+                    return None
+                mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        except (OSError, ValueError):
+            return None
+        if mapped[: len(MAGIC) + 8 + 32] != _header(name, size):
+            mapped.close()
+            return None
+        return np.frombuffer(mapped, np.uint8, size, START)
+
+    def put(self, name: str, memory: U8) -> bool:
+        """Keep packed memory; False where the disk did not take it."""
+        if self.folder is None:
+            return False
+        temporary = ""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_header(name, len(memory)).ljust(START, b"\0"))
+                file.write(memory.data)
+            os.replace(temporary, self.folder / f"{name}.weights")
+        except OSError:
+            if temporary and os.path.exists(temporary):
+                os.unlink(temporary)
+            return False
+        return True
+
+
+def _header(name: str, size: int) -> bytes:
+    return MAGIC + size.to_bytes(8, "little") + bytes.fromhex(name)

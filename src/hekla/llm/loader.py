@@ -1,0 +1,98 @@
+"""From a version's folder to an engine: `[engine] kind = "llm"`."""
+
+from pathlib import Path
+
+from hekla.base.errors import ConfigError, ModelFileError
+from hekla.llm.engine import EngineLimits, LlmEngine
+from hekla.llm.lora import read_adapter
+from hekla.llm.model_file import ModelFile, open_model
+from hekla.llm.model_language import ModelLanguage
+from hekla.llm.options import LlmOptions, read_options
+from hekla.llm.resources import plan_memory
+from hekla.llm.runner import ModelRunner
+from hekla.llm.runners import runner_maker
+from hekla.llm.speculation.draft_model import DraftModel
+from hekla.llm.speculation.drafter import Drafter
+from hekla.llm.speculation.lookup import PromptLookup
+from hekla.protocols.text_engine import TextEngineSource, TextModelInfo
+from hekla.runtime.limits import usable_cpus, usable_memory_bytes
+
+
+def load(source: TextEngineSource) -> LlmEngine:
+    """Return an engine for the model in the version's folder.
+
+    Errors: as `TextEngineLoader`.
+    """
+    options = read_options(source.options, source.where or f"{source.model}: [engine]")
+    model = open_model(source.folder)
+    language = ModelLanguage(model)
+    threads = max(1, min(source.threads, usable_cpus()))
+    maker = runner_maker(model, options, threads)
+    draft_file = _draft_file(source, options, model)
+    usable = usable_memory_bytes() - (0 if draft_file is None else draft_file.weight_bytes)
+    plan = plan_memory(model.config, options, maker.sizes(), usable, source.where or source.model)
+    runner = maker.make(plan.pages)
+    try:
+        engine = LlmEngine(
+            info=TextModelInfo(
+                name=source.model,
+                family=model.config.family,
+                quantisation=model.quantisation,
+                parameters=model.parameters,
+                context_tokens=plan.context_tokens,
+                vocabulary_tokens=model.config.vocabulary_tokens,
+                has_chat_template=language.has_chat_template,
+                can_call_tools=language.can_call_tools,
+            ),
+            runner=runner,
+            language=language,
+            limits=EngineLimits(
+                max_running=options.max_running,
+                max_waiting=options.max_waiting,
+                max_mixed_tokens=options.max_mixed_tokens or max(options.max_running, options.max_step_tokens // 4),
+                max_adapters=options.max_adapters,
+                adapter_bytes=plan.left_bytes,
+                draft_tokens=options.draft_tokens if options.draft else 0,
+            ),
+            read_adapter=lambda path: read_adapter(path, model.config),
+            drafter=_drafter(options, draft_file, plan.context_tokens, threads),
+        )
+        for name, path in options.adapters.items():
+            engine.load_adapter(name, _below(source.folder, path, f"{source.where}.adapters.{name}"))
+    except BaseException:
+        runner.close()
+        raise
+    return engine
+
+
+def _draft_file(source: TextEngineSource, options: LlmOptions, model: ModelFile) -> ModelFile | None:
+    """Return the smaller model that guesses, if one is asked for. Errors: ModelFileError if its tokens are others."""
+    if options.draft in ("", "lookup"):
+        return None
+    where = f"{source.where}.draft"
+    draft = open_model(_below(source.folder, options.draft, where))
+    if draft.config.vocabulary_tokens != model.config.vocabulary_tokens:
+        raise ModelFileError(
+            f"a model of {draft.config.vocabulary_tokens} tokens cannot guess for one of "
+            f"{model.config.vocabulary_tokens}",
+            where=where,
+        )
+    return draft
+
+
+def _drafter(options: LlmOptions, draft: ModelFile | None, context_tokens: int, threads: int) -> Drafter | None:
+    if options.draft == "lookup":
+        return PromptLookup()
+    if draft is None:
+        return None
+    maker = runner_maker(draft, options, threads)
+    pages = options.max_running * (-(-context_tokens // maker.sizes().page_tokens) + 1)
+    runner: ModelRunner = maker.make(pages)
+    return DraftModel(runner, context_tokens=min(context_tokens, draft.config.context_tokens))
+
+
+def _below(folder: Path, name: str, where: str) -> Path:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{name!r} leads out of the version's folder", where=where)
+    return path

@@ -1,0 +1,135 @@
+"""The routes of models that write text."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import orjson
+
+from hekla.base.errors import InputError, NotFoundError, nearest_name
+from hekla.protocols.text_engine import ReplyParser
+from hekla.serve.http.coding import encode_body
+from hekla.serve.http.message import Exchange, Response
+from hekla.serve.http.router import Router
+from hekla.serve.openai.chat_answer import ChatForm
+from hekla.serve.openai.chat_request import read_chat
+from hekla.serve.openai.completions import CompletionForm, read_completion
+from hekla.serve.openai.draft import Draft
+from hekla.serve.openai.errors import tell_error
+from hekla.serve.openai.fields import Json
+from hekla.serve.openai.reply import Form, TextReply
+from hekla.serve.openai.responses_answer import ResponsesForm
+from hekla.serve.openai.responses_request import read_responses
+from hekla.serve.openai.responses_store import ResponsesStore
+from hekla.serve.openai.tokens import detokenized, read_detokenize, read_tokenize, tokenized
+from hekla.serve.service import Service
+from hekla.serve.text.model import TextModel
+from hekla.serve.text.sla import board
+from hekla.serve.text.wish import TextWish
+
+
+class TextRoutes:
+    """Adds chats, completions, responses, tokens and the board to a router."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._store = ResponsesStore()
+
+    def add_to(self, router: Router) -> None:
+        """Add every route."""
+        self._router = router
+        router.family("/tokenize", tell_error)
+        router.family("/detokenize", tell_error)
+        router.add("POST", "/v1/chat/completions", self._chat)
+        router.add("POST", "/v1/completions", self._completion)
+        router.add("POST", "/v1/responses", self._responses)
+        router.add("GET", "/v1/responses/{response}", self._response)
+        router.add("DELETE", "/v1/responses/{response}", self._delete_response)
+        router.add("POST", "/tokenize", self._tokenize)
+        router.add("POST", "/detokenize", self._detokenize)
+        router.add("GET", "/sla", self._board)
+
+    def _chat(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        asked = read_chat(exchange)
+        model, adapter = self._model(asked.model)
+        answers = asked.wish.answers
+        form = ChatForm(asked, model.engine, int(time.time()))
+        parsers = [model.engine.reply_parser(asked.tools) if asked.tools else None for _ in range(answers)]
+        self._start(exchange, model, adapter, asked.wish, form, parsers, asked.is_stream)
+
+    def _completion(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        asked = read_completion(exchange)
+        model, adapter = self._model(asked.model)
+        form = CompletionForm(asked, model.engine, int(time.time()))
+        parsers = [None] * (len(asked.wish.prompts) * asked.wish.answers)
+        self._start(exchange, model, adapter, asked.wish, form, parsers, asked.is_stream)
+
+    def _responses(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        asked = read_responses(exchange, self._store.messages)
+        model, adapter = self._model(asked.model)
+        form = ResponsesForm(asked, model.engine, int(time.time()), self._store.keep)
+        parsers = [model.engine.reply_parser(asked.tools) if asked.tools else None]
+        self._start(exchange, model, adapter, asked.wish, form, parsers, asked.is_stream)
+
+    def _response(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        _answer(exchange, self._store.find(parameters[0]).document)
+
+    def _delete_response(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        self._store.delete(parameters[0])
+        _answer(exchange, {"id": parameters[0], "object": "response", "deleted": True})
+
+    def _tokenize(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        fields = read_tokenize(exchange)
+        model, _ = self._model(str(fields.raw("model")))
+        _answer(exchange, tokenized(fields, model.engine))
+
+    def _detokenize(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        name, tokens = read_detokenize(exchange)
+        model, _ = self._model(name)
+        _answer(exchange, detokenized(tokens, model.engine))
+
+    def _board(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        _answer(exchange, {"models": board(self._service.text_models())})
+
+    def _start(
+        self,
+        exchange: Exchange,
+        model: TextModel,
+        adapter: str,
+        wish: TextWish,
+        form: Form,
+        parsers: Sequence[ReplyParser | None],
+        is_stream: bool,
+    ) -> None:
+        drafts = [Draft(index, parser) for index, parser in enumerate(parsers)]
+        reply = TextReply(exchange, self._router, form, drafts, is_stream)
+        reply.follow(model.start(_with_adapter(wish, adapter), reply))
+
+    def _model(self, name: str) -> tuple[TextModel, str]:
+        """Return a model and the adapter its name asks for: "model:adapter"."""
+        base, _, adapter = name.partition(":")
+        try:
+            model = self._service.text(base)
+        except NotFoundError as error:
+            names = {row["name"] for row in self._service.repository_index()}
+            raise NotFoundError(
+                f"the model {name[:100]!r} does not exist", where="$.model", cure=nearest_name(base, names)
+            ) from error
+        except InputError as error:
+            raise InputError(error.message, where="$.model", cure=error.cure) from error
+        if adapter and adapter not in model.runner.status.adapters:
+            raise NotFoundError(
+                f"the model {base!r} has no adapter {adapter[:100]!r}",
+                where="$.model",
+                cure=nearest_name(adapter, model.runner.status.adapters),
+            )
+        return model, adapter
+
+
+def _with_adapter(wish: TextWish, adapter: str) -> TextWish:
+    return replace(wish, adapter=adapter) if adapter else wish
+
+
+def _answer(exchange: Exchange, document: Json) -> None:
+    response = Response(200, (orjson.dumps(document),))
+    exchange.respond(encode_body(response, exchange.headers.get(b"accept-encoding", b"")))

@@ -1,0 +1,1 @@
+"""The vector database: collections on disk, searched in place."""

@@ -1,0 +1,123 @@
+"""Every change a collection makes to its folder goes through here: the one place where a crash can fall between.
+
+Write a file whole: `write_new` (its bytes and its name are on disk when it returns). Make it count: `replace`. Log:
+`open_log`, `append`, `sync`. Tests put a disk in this one's place that dies, or forgets what was not synced, at the
+n-th call.
+"""
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from hekla.vector.errors import DiskError
+
+_REASONS = {
+    errno.ENOSPC: "make room on the disk; what was acknowledged is safe and searches go on",
+    errno.EDQUOT: "raise the quota; what was acknowledged is safe and searches go on",
+    errno.EROFS: "open the collection read-only, or mount the file system for writing",
+    errno.EACCES: "give this user the right to write there",
+}
+
+
+class Disk:
+    """The file system, as far as a collection uses it. Any thread."""
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder and its name durable; one that exists is fine. Errors: DiskError."""
+        with telling_of(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self.sync_folder(folder.parent)
+
+    def write_new(self, path: Path, pieces: Iterable[bytes | memoryview]) -> int:
+        """Write a file whole, beside its place, sync it and give it its name; return its bytes. Errors: DiskError."""
+        beside = path.with_name(f".{path.name}.part")
+        try:
+            with telling_of(path):
+                descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+                try:
+                    size = 0
+                    for piece in pieces:
+                        size += self.write(descriptor, piece)
+                    self.sync(descriptor)
+                finally:
+                    os.close(descriptor)
+                self.rename(beside, path)
+                self.sync_folder(path.parent)
+        except DiskError:
+            beside.unlink(missing_ok=True)
+            raise
+        return size
+
+    def open_log(self, path: Path) -> int:
+        """Open a file for appending, made if it is not there, and return its descriptor. Errors: DiskError."""
+        with telling_of(path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self.sync_folder(path.parent)
+            return descriptor
+
+    def append(self, descriptor: int, path: Path, data: bytes) -> None:
+        """Append bytes, all or none. Errors: DiskError, after which the file is as long as it was."""
+        size = os.fstat(descriptor).st_size
+        try:
+            with telling_of(path):
+                self.write(descriptor, data)
+        except DiskError:
+            self.truncate(descriptor, path, size)
+            raise
+
+    def write(self, descriptor: int, data: bytes | memoryview) -> int:
+        """Write all of the bytes at the descriptor's place."""
+        rest = memoryview(data).cast("B")
+        while len(rest):
+            rest = rest[os.write(descriptor, rest) :]
+        return len(memoryview(data).cast("B"))
+
+    def sync(self, descriptor: int) -> None:
+        """Return once the file's bytes are on disk. Raises OSError: the bytes may be lost, whatever comes later."""
+        os.fdatasync(descriptor)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Return once the names in a folder are on disk."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def truncate(self, descriptor: int, path: Path, size: int) -> None:
+        """Cut a file to a size. Errors: DiskError."""
+        with telling_of(path):
+            os.ftruncate(descriptor, size)
+
+    def close(self, descriptor: int) -> None:
+        """Give a descriptor back."""
+        os.close(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file another name, in place of what has it."""
+        os.replace(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name. Errors: DiskError."""
+        with telling_of(target):
+            os.link(source, target)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there. Errors: DiskError."""
+        with telling_of(path):
+            path.unlink(missing_ok=True)
+
+
+class telling_of:  # reads as words where it is used
+    """Turns the system's errors into DiskError with a cure."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            cure = _REASONS.get(error.errno or 0, "look at the disk; what was acknowledged stays")
+            raise DiskError(f"cannot be written: {error.strerror}", where=str(self._path), cure=cure) from error

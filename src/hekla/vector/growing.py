@@ -1,0 +1,121 @@
+"""Rows that grow at the end, while readers hold on to what they saw."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hekla.vector.rows import DTYPES, AnyArray, Dense, Ids, Payloads, Rows, Sparse, row_shape
+from hekla.vector.schema import CollectionSchema
+
+_FIRST = 64
+
+
+class GrowingArray:
+    """An array that grows along its first axis. What `view` gave stays as it was: nothing moves under it."""
+
+    __slots__ = ("_array", "_length")
+
+    def __init__(self, dtype: np.dtype[Any] | type[np.generic], tail: tuple[int, ...] = ()) -> None:
+        self._array: AnyArray = np.zeros((_FIRST, *tail), dtype)
+        self._length = 0
+
+    def extend(self, more: AnyArray) -> None:
+        """Add elements at the end."""
+        needed = self._length + len(more)
+        if needed > len(self._array):
+            grown = np.zeros((max(needed, 2 * len(self._array)), *self._array.shape[1:]), self._array.dtype)
+            grown[: self._length] = self._array[: self._length]
+            self._array = grown
+        self._array[self._length : needed] = more
+        self._length = needed
+
+    def view(self) -> AnyArray:
+        """Return what there is now."""
+        view = self._array[: self._length]
+        view.flags.writeable = False
+        return view
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in use."""
+        return int(self._array[: self._length].nbytes)
+
+
+class GrowingRows:
+    """The newest points, in memory."""
+
+    def __init__(self, schema: CollectionSchema) -> None:
+        self._schema = schema
+        self._arrays: dict[str, GrowingArray] = {
+            "id.low": GrowingArray(np.uint64),
+            "id.high": GrowingArray(np.uint64),
+            "id.is_uuid": GrowingArray(np.bool_),
+            "payload.ends": GrowingArray(np.uint64),
+            "payload.text": GrowingArray(np.uint8),
+        }
+        for name, vector in schema.vectors.items():
+            self._arrays[f"dense.{name}.values"] = GrowingArray(DTYPES[vector.dtype], (row_shape(vector),))
+            self._arrays[f"dense.{name}.is_present"] = GrowingArray(np.bool_)
+            self._arrays[f"dense.{name}.ends"] = GrowingArray(np.uint64)
+        for name in schema.sparse:
+            self._arrays[f"sparse.{name}.ends"] = GrowingArray(np.uint64)
+            self._arrays[f"sparse.{name}.indices"] = GrowingArray(np.uint32)
+            self._arrays[f"sparse.{name}.values"] = GrowingArray(np.float32)
+        for name, array in self._arrays.items():
+            if name.endswith(".ends"):
+                array.extend(np.zeros(1, np.uint64))  # offsets: one more than rows, from 0
+
+    def __len__(self) -> int:
+        return len(self._arrays["id.low"].view())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the rows take."""
+        return sum(array.nbytes for array in self._arrays.values())
+
+    def extend(self, rows: Rows) -> None:
+        """Add rows at the end."""
+        arrays = self._arrays
+        arrays["id.low"].extend(rows.ids.low)
+        arrays["id.high"].extend(rows.ids.high)
+        arrays["id.is_uuid"].extend(rows.ids.is_uuid)
+        for name, dense in rows.dense.items():
+            is_present = np.ones(len(rows), np.bool_) if dense.is_present is None else dense.is_present
+            arrays[f"dense.{name}.is_present"].extend(is_present)
+            arrays[f"dense.{name}.values"].extend(dense.values)
+            if dense.offsets is not None:
+                _extend_ends(arrays, f"dense.{name}.ends", dense.offsets)
+        for name, sparse in rows.sparse.items():
+            _extend_ends(arrays, f"sparse.{name}.ends", sparse.offsets)
+            arrays[f"sparse.{name}.indices"].extend(sparse.indices)
+            arrays[f"sparse.{name}.values"].extend(sparse.values)
+        _extend_ends(arrays, "payload.ends", rows.payloads.offsets)
+        arrays["payload.text"].extend(rows.payloads.text)
+
+    def view(self) -> Rows:
+        """Return the rows there are now; they stay as they are while this grows."""
+        found: Mapping[str, AnyArray] = {name: array.view() for name, array in self._arrays.items()}
+        dense = {}
+        for name, vector in self._schema.vectors.items():
+            is_present = found[f"dense.{name}.is_present"]
+            dense[name] = Dense(
+                found[f"dense.{name}.values"],
+                None if is_present.all() else is_present,
+                found[f"dense.{name}.ends"] if vector.is_multi else None,
+            )
+        sparse = {
+            name: Sparse(found[f"sparse.{name}.ends"], found[f"sparse.{name}.indices"], found[f"sparse.{name}.values"])
+            for name in self._schema.sparse
+        }
+        return Rows(
+            Ids(found["id.low"], found["id.high"], found["id.is_uuid"]),
+            dense,
+            sparse,
+            Payloads(found["payload.ends"], found["payload.text"]),
+        )
+
+
+def _extend_ends(arrays: Mapping[str, GrowingArray], name: str, offsets: AnyArray) -> None:
+    ends = arrays[name]
+    ends.extend(offsets[1:] - offsets[0] + ends.view()[-1])

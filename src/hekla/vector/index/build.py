@@ -1,0 +1,274 @@
+"""Building a graph: candidates from overlapping groups, pruned, turned round, refined by searching it for its own
+nodes.
+
+The result depends on the vectors and the seed alone, not on the number of threads. Sources: see
+`hekla.kernels.graph_prune`,
+`graph_encode` and `hekla.vector.index.neighbours`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hekla.base.errors import InputError, TooLargeError
+from hekla.kernels.graph_encode import encode_blocks, own_vectors
+from hekla.kernels.graph_explore import explore_nodes, measure_lists
+from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, HEADER, NOBODY, block_words
+from hekla.kernels.graph_offer import empty_lists, offer_edges_back
+from hekla.kernels.graph_pool import NODE_MASK
+from hekla.kernels.graph_prune import prune_lists
+from hekla.vector.index.graph import GraphIndex, huge_array
+from hekla.vector.index.metric import Metric
+from hekla.vector.index.neighbours import candidates
+from hekla.vector.index.searcher import AHEAD, Blocks, Graph, Numbers
+from hekla.vector.index.space import Space, space_of
+
+MAX_ROWS = 1 << 30  # numbers of nodes have 30 bits
+MAX_DIMENSION = 65536
+CAPACITY = 96  # candidates of a node
+SLACK = 1.0
+COPIES = 4  # equal vectors each of them leads to
+ENTRIES = 512  # places a search may begin at
+LARGEST = 60000.0  # of a coordinate of size 1 on average: what lies farther out is as far as f16 can say
+MAX_ISLANDS = 2048  # parts of the graph that get an entry of their own
+
+Keys = NDArray[np.uint64]
+Counts = NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOptions:
+    """bits: of a neighbour's coordinate, 1 or 2. shares: groups a vector is in. refinements: searches for each of
+    its nodes.
+    """
+
+    bits: int = 1
+    seed: int = 0
+    shares: int = 6
+    refinements: int = 1
+    explored: int = 64  # ef of a refinement
+
+    def __post_init__(self) -> None:
+        if self.bits not in (1, 2):
+            raise InputError(f"is 1 or 2, got {self.bits}", where="bits")
+
+
+def build_graph(
+    vectors: Numbers, metric: Metric, options: GraphOptions | None = None, *, threads: int = 1
+) -> GraphIndex:
+    """Return the index of vectors, (n, dimension), any n from 0 up to 2^30, f32, f16, i8 or other numbers.
+
+    Memory: the blocks, and about 2000 bytes a vector while building.
+    Errors: ShapeError, DtypeError, InputError for NaN; TooLargeError; UnsupportedError for a metric without graphs.
+    """
+    options = options or GraphOptions()
+    if vectors.ndim == 2 and (len(vectors) > MAX_ROWS or not 1 <= vectors.shape[1] <= MAX_DIMENSION):
+        raise TooLargeError(
+            "vectors", limit=f"{MAX_ROWS} vectors of 1 to {MAX_DIMENSION} coordinates", got=str(vectors.shape)
+        )
+    space, rows = _space_and_rows(vectors, metric, options.seed)
+    points, added = space.rotated(rows), space.added(rows)
+    first, which = distinct(points, added)
+    if len(first) == len(points):
+        return GraphIndex(_graph_of(space, points, added, options, max(1, threads)))
+    single = _graph_of(space, points[first], added[first], options, max(1, threads))
+    return GraphIndex(with_copies(single, first, which, max(1, threads)))
+
+
+def _graph_of(
+    space: Space, points: NDArray[np.float32], added: NDArray[np.float32], options: GraphOptions, threads: int
+) -> Graph:
+    builder = _Builder(space, blank_blocks(space, points, added, options.bits), options, threads)
+    builder.first_edges(points, added)
+    for _ in range(options.refinements if len(points) > 1 else 0):
+        builder.refine()
+    return builder.graph()
+
+
+def _space_and_rows(vectors: Numbers, metric: Metric, seed: int) -> tuple[Space, NDArray[np.float32]]:
+    dimension = vectors.shape[-1]
+    empty = space_of(metric, np.zeros((0, dimension), np.float32), seed)
+    rows = empty.prepared(vectors, "vectors")
+    return space_of(metric, rows, seed), rows
+
+
+def blank_blocks(space: Space, points: NDArray[np.float32], added: NDArray[np.float32], bits: int) -> Blocks:
+    """Return blocks with own vectors and without neighbours."""
+    blocks = huge_array(len(points), block_words(space.width, bits))
+    own_vectors(blocks, space.width)[:] = np.clip(points, -LARGEST, LARGEST)
+    blocks[:, ADDED_AT] = added.view(np.uint32)
+    return blocks
+
+
+class _Builder:
+    """Blocks that get their edges step by step."""
+
+    def __init__(self, space: Space, blocks: Blocks, options: GraphOptions, threads: int) -> None:
+        self.space, self.blocks, self.options, self.threads = space, blocks, options, threads
+        self.edges, self.counts = _no_edges(len(blocks))
+        self.roots = blocks[:0]
+
+    def first_edges(self, points: NDArray[np.float32], added: NDArray[np.float32]) -> None:
+        """Take candidates from groups. What nodes add is one more coordinate there."""
+        if added.any():
+            last = np.zeros((len(points), 16), np.float32)
+            last[:, 0] = np.sqrt(added)
+            points = np.concatenate((points, last), axis=1)
+        lists, sizes = candidates(
+            points, seed=self.options.seed, capacity=CAPACITY, shares=self.options.shares, threads=self.threads
+        )
+        edges, counts = self._pruned(lists, sizes)
+        lists, sizes = self._measured(edges, counts)
+        self._settle(lists, sizes)
+
+    def refine(self) -> None:
+        """Search the graph for each node, and choose its neighbours again from what was found and what it had."""
+        lists, sizes = self._lists_of(self.edges, self.counts)
+        explore_nodes(
+            self.blocks, self.roots, 0, self.space.width, self.options.explored, AHEAD, self.threads, lists, sizes,
+            bits=self.options.bits,
+        )  # fmt: skip
+        edges, counts = self._pruned(lists, sizes)
+        self._settle(*self._lists_of(edges, counts))
+
+    def graph(self) -> Graph:
+        """Return what was built."""
+        return Graph(self.space, self.blocks, self.roots, self.options.bits)
+
+    def _settle(self, lists: Keys, sizes: Counts) -> None:
+        """Turn edges round, choose again among both directions, write the blocks and the roots."""
+        edges, counts = lists[:, :DEGREE].copy(), sizes.copy()
+        offer_edges_back(edges, counts, lists, sizes)
+        self.edges, self.counts = self._pruned(lists, sizes)
+        write_edges(self.blocks, self.space.width, self.edges, self.counts)
+        encode_blocks(self.blocks, 0, len(self.blocks), self.space.width, self.threads, bits=self.options.bits)
+        entries = entries_of(self.space, self.blocks)
+        self.roots = make_roots(self.space, self.blocks, self.options.bits, entries)
+
+    def _pruned(self, lists: Keys, sizes: Counts) -> tuple[Keys, Counts]:
+        edges, counts = _no_edges(len(lists))
+        prune_lists(self.blocks, lists, sizes, self.space.width, SLACK, self.threads, edges, counts)
+        return edges, counts
+
+    def _measured(self, edges: Keys, counts: Counts) -> tuple[Keys, Counts]:
+        lists, sizes = empty_lists(len(edges), CAPACITY)
+        measure_lists(self.blocks, 0, self.space.width, self.threads, edges, counts, lists, sizes)
+        return lists, sizes
+
+    def _lists_of(self, edges: Keys, counts: Counts) -> tuple[Keys, Counts]:
+        lists, sizes = empty_lists(len(edges), CAPACITY)
+        lists[:, :DEGREE], sizes[:] = edges, counts
+        return lists, sizes
+
+
+def _no_edges(count: int) -> tuple[Keys, Counts]:
+    return empty_lists(count, DEGREE)
+
+
+def distinct(points: NDArray[np.float32], added: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first of each set of equal points, in order, and for each point the place of its first among those."""
+    if not len(points):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    words = np.concatenate((points.view(np.uint32), added[:, None].view(np.uint32)), axis=1)
+    random = np.random.default_rng(0).integers(1, 1 << 63, words.shape[1], dtype=np.uint64)
+    odd: NDArray[np.uint64] = np.asarray(random | np.uint64(1))
+    sums = np.zeros(len(words), np.uint64)
+    for number in range(words.shape[1]):  # a column at a time: no temporary of twice the points
+        sums += words[:, number] * odd[number]
+    _, first, which = np.unique(sums, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty(len(first), np.int64)
+    place[order] = np.arange(len(first))
+    first, which = first[order], place[which]
+    if not np.array_equal(words[first[which]], words):  # two sums met: all are taken for different
+        return np.arange(len(points)), np.arange(len(points))
+    return first, which
+
+
+def with_copies(single: Graph, first: NDArray[np.int64], which: NDArray[np.int64], threads: int) -> Graph:
+    """Return the graph of all points from that of the distinct ones.
+
+    Copies have the neighbours of the first of them, which leads to them as a tree of COPIES branches: a crowd of copies
+    that knew only each other would be a place no search gets out of.
+    """
+    space, bits = single.space, single.bits
+    blocks = huge_array(len(which), single.blocks.shape[1])
+    np.take(single.blocks, which, axis=0, out=blocks)
+    at = HEADER + space.width // 2
+    names = blocks[:, at : at + DEGREE]
+    is_one = names != NOBODY
+    names[is_one] = first[names[is_one]]
+    order = np.argsort(which, kind="stable")
+    bounds = np.searchsorted(which[order], np.arange(len(first) + 1))
+    for crowd in np.flatnonzero(np.diff(bounds) > 1).tolist():
+        members = order[bounds[crowd] : bounds[crowd + 1]]
+        for place, node in enumerate(members.tolist()):
+            children = members[COPIES * place + 1 : COPIES * place + 1 + COPIES]
+            start = min(int(blocks[node, COUNT_AT]), DEGREE - len(children))
+            names[node, start : start + len(children)] = children
+            blocks[node, COUNT_AT] = start + len(children)
+    encode_blocks(blocks, 0, len(blocks), space.width, threads, bits=bits)
+    return Graph(space, blocks, make_roots(space, blocks, bits, entries_of(space, blocks)), bits)
+
+
+def write_edges(blocks: Blocks, width: int, edges: Keys, counts: Counts) -> None:
+    """Write the numbers of neighbours; codes follow by `encode_blocks`."""
+    names = (edges & np.uint64(NODE_MASK)).astype(np.uint32)
+    names[np.arange(DEGREE) >= counts[:, None]] = NOBODY
+    at = HEADER + width // 2
+    blocks[:, at : at + DEGREE], blocks[:, COUNT_AT] = names, counts
+
+
+def entries_of(space: Space, blocks: Blocks) -> NDArray[np.uint32]:
+    """Return where a search may begin: nodes evenly spread, and one of each part of the graph that they do not lead
+    to.
+    """
+    count = len(blocks)
+    entries = (
+        np.unique(np.linspace(0, count - 1, min(ENTRIES, count)).astype(np.uint32)) if count else np.zeros(0, "u4")
+    )
+    return np.concatenate((entries, _islands(space, blocks, entries)))
+
+
+def make_roots(space: Space, blocks: Blocks, bits: int, entries: NDArray[np.uint32]) -> Blocks:
+    """Return blocks around the mean whose neighbours are the entries."""
+    groups = -(-len(entries) // DEGREE)
+    names_at = HEADER + space.width // 2
+    # the kernel encodes neighbours in the same array: entries stand behind the roots for as long as that takes
+    together = np.zeros((groups + len(entries), blocks.shape[1]), np.uint32)
+    together[groups:] = blocks[entries]
+    names = np.full(groups * DEGREE, NOBODY, np.uint32)
+    names[: len(entries)] = np.arange(groups, groups + len(entries))
+    together[:groups, names_at : names_at + DEGREE] = names.reshape(groups, DEGREE)
+    together[:groups, COUNT_AT] = np.minimum(DEGREE, len(entries) - np.arange(groups) * DEGREE)
+    encode_blocks(together, 0, groups, space.width, 1, bits=bits)
+    names[: len(entries)] = entries
+    together[:groups, names_at : names_at + DEGREE] = names.reshape(groups, DEGREE)
+    return together[:groups].copy()
+
+
+def _islands(space: Space, blocks: Blocks, entries: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return the first node of each part that no way leads to from the entries."""
+    at = HEADER + space.width // 2
+    names = blocks[:, at : at + DEGREE]
+    is_reached = np.zeros(len(blocks), np.bool_)
+    found: list[int] = []
+    _reach(names, is_reached, entries)
+    missing = np.flatnonzero(~is_reached)
+    for node in missing.tolist():
+        if not is_reached[node]:
+            found.append(node)
+            _reach(names, is_reached, np.array([node], np.uint32))
+            if len(found) == MAX_ISLANDS:
+                break
+    return np.array(found, np.uint32)
+
+
+def _reach(names: Blocks, is_reached: NDArray[np.bool_], frontier: NDArray[np.uint32]) -> None:
+    is_reached[frontier] = True
+    while len(frontier):
+        following = np.unique(names[frontier])
+        following = following[following < len(names)]
+        frontier = following[~is_reached[following]]
+        is_reached[frontier] = True

@@ -1,0 +1,98 @@
+"""A graph index as a value: built once, searched from any thread, never changed."""
+
+import numpy as np
+
+from hekla.runtime import Buffer, view_of
+from hekla.vector.index.found import Bitmap, Found, FoundMany
+from hekla.vector.index.plan import Plan
+from hekla.vector.index.searcher import Graph, Numbers, Searcher, plan_of
+from hekla.vector.index.space import Space
+
+
+class GraphIndex:
+    """Finds nearest rows by walking a graph whose nodes hold codes of all their neighbours.
+
+    Rows are numbered as they were given. Threads may search at the same time; the interpreter lock is free meanwhile.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._searcher = Searcher(graph.space.width)
+
+    def __len__(self) -> int:
+        return len(self.graph)
+
+    @property
+    def space(self) -> Space:
+        """Metric, dimension and what the vectors went through."""
+        return self.graph.space
+
+    @property
+    def bytes_per_vector(self) -> float:
+        """Bytes of blocks and roots for each vector."""
+        graph = self.graph
+        return (graph.blocks.nbytes + graph.roots.nbytes) / max(1, len(graph))
+
+    def search(
+        self,
+        query: Numbers,
+        k: int,
+        *,
+        ef: int = 64,
+        allowed: Bitmap | None = None,
+        dead: Bitmap | None = None,
+        deadline_s: float | None = None,
+    ) -> Found:
+        """Return the k nearest rows of a query, (dimension,).
+
+        ef: how many candidates are kept; the larger, the better the recall and the slower. At least k is used.
+        allowed: bitmap over rows (`bitmap_of`); a row is found only if its bit is set. dead: the opposite. Either may
+        be
+        shorter than there are rows: those past its end are not allowed, and not dead.
+        deadline_s: seconds from now; when they are over, the best so far comes back with is_complete False.
+        Errors: ShapeError; InputError for k or ef below 1, NaN or infinity in the query.
+        """
+        return self._searcher.one(self.graph, query, k, ef=ef, allowed=allowed, dead=dead, deadline_s=deadline_s)
+
+    def search_many(
+        self,
+        queries: Numbers,
+        k: int,
+        *,
+        ef: int = 64,
+        allowed: Bitmap | None = None,
+        dead: Bitmap | None = None,
+        threads: int = 1,
+    ) -> FoundMany:
+        """Return the k nearest rows of each query, (q, dimension), shared among threads. Else as `search`."""
+        return self._searcher.many(self.graph, queries, k, ef=ef, allowed=allowed, dead=dead, threads=threads)
+
+    def plan(self, *, ef: int = 64, allowed: Bitmap | None = None, dead: Bitmap | None = None) -> Plan:
+        """Return how a search would be done, and why."""
+        return plan_of(self.graph, ef, allowed, dead)
+
+    def pinned(self) -> "GraphIndex":
+        """Return a copy in this process's own memory, on huge pages where the system has them: a page walk less per
+        hop.
+        """
+        graph = self.graph
+        return GraphIndex(Graph(graph.space, own_memory(graph.blocks), own_memory(graph.roots), graph.bits))
+
+
+def huge_array(rows: int, words: int) -> "np.ndarray[tuple[int, int], np.dtype[np.uint32]]":
+    """Return zeroed (rows, words) u32 on huge pages where the system has them."""
+    if rows == 0:
+        return np.zeros((0, words), np.uint32)
+    found: np.ndarray[tuple[int, int], np.dtype[np.uint32]] = view_of(
+        Buffer(rows * words * 4, kind="graph"), "u4", (rows, words)
+    ).array
+    return found
+
+
+def own_memory(
+    blocks: "np.ndarray[tuple[int, ...], np.dtype[np.uint32]]",
+) -> "np.ndarray[tuple[int, int], np.dtype[np.uint32]]":
+    """Return a copy on huge pages."""
+    copy = huge_array(len(blocks), blocks.shape[1])
+    copy[:] = blocks
+    return copy

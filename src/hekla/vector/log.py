@@ -1,0 +1,199 @@
+"""The write-ahead log: what was acknowledged and is in no segment yet.
+
+A log is a row of files `log-<first sequence, 16 hex digits>.hkl`, each a header and records, little-endian:
+
+    offset  size  meaning                              | record: offset  size  meaning
+    0       8     "HKLLOG01"                           | 0       4     CRC-32 of the record from offset 4, less padding
+    8       4     version, 1                           | 4       4     s: bytes of the batch
+    12      4     0                                    | 8       8     sequence of the batch, one more than the last's
+    16      8     sequence of the first record         | 16      8     last sequence known to be on disk at this time
+    24      4     CRC-32 of bytes 0 to 23              | 24      s     the batch (`packing.py`)
+    28      4     0                                    | ...           0 to 7 zero bytes, up to a multiple of 8
+
+A record that fails its checksum is a torn tail, and dropped with all after it, unless a later record says that it had
+been on disk: then it is damage. Damage loses that batch alone and is told (`LogContents.damaged`).
+"""
+
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from hekla.vector.disk import Disk
+from hekla.vector.errors import DamagedError, DiskError
+from hekla.vector.schema import SyncPolicy
+
+_MAGIC, _VERSION = b"HKLLOG01", 1
+_HEADER = struct.Struct("<8sIIQ")
+_HEADER_BYTES = 32
+_RECORD = struct.Struct("<IIQQ")
+MAX_RECORD_BYTES = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One batch, as it was acknowledged."""
+
+    sequence: int
+    batch: memoryview
+
+
+@dataclass(slots=True)
+class LogContents:
+    """What a log file holds."""
+
+    records: list[LogRecord] = field(default_factory=list)
+    good_bytes: int = 0  # where the next record goes
+    damaged: list[str] = field(default_factory=list)  # places of batches that are lost
+
+
+def log_path(folder: Path, first_sequence: int) -> Path:
+    """Return the name of the log file that begins with a sequence."""
+    return folder / f"log-{first_sequence:016x}.hkl"
+
+
+def read_log(path: Path) -> LogContents:
+    """Return the batches of one log file. Errors: DamagedError for a file that is no log or of a newer version."""
+    data = path.read_bytes()
+    contents = LogContents()
+    if len(data) < _HEADER_BYTES:
+        return contents  # its first write was torn: nothing in it was ever acknowledged
+    magic, version, _, first = _HEADER.unpack_from(data)
+    if magic != _MAGIC or zlib.crc32(data[:24]) != int.from_bytes(data[24:28], "little"):
+        raise DamagedError("is no log: its header fails its checksum", where=f"{path} at 0")
+    if version > _VERSION:
+        raise DamagedError(
+            f"is of version {version}, this build reads {_VERSION}", where=str(path), cure="use a newer build"
+        )
+    contents.good_bytes = _HEADER_BYTES
+    found = list(_records(memoryview(data)))
+    durable = max((durable for _, _, durable, _ in found), default=0)
+    expected = first
+    for at, sequence, _, batch in found:
+        if sequence != expected:
+            if durable < expected:
+                break  # a hole nobody was promised: a torn tail
+            contents.damaged.append(f"{path} before {at}: batches {expected} to {sequence - 1}")
+        contents.records.append(LogRecord(sequence, batch))
+        contents.good_bytes = at + _RECORD.size + len(batch) + -len(batch) % 8
+        expected = sequence + 1
+    if expected <= durable:
+        contents.damaged.append(f"{path} at {contents.good_bytes}: batches {expected} to {durable}")
+    return contents
+
+
+def _records(data: memoryview) -> Iterator[tuple[int, int, int, memoryview]]:
+    """Yield (offset, sequence, durable, batch) of every record that passes its checksum, stepping over others."""
+    at = _HEADER_BYTES
+    while at + _RECORD.size <= len(data):
+        checksum, size, sequence, durable = _RECORD.unpack_from(data, at)
+        end = at + _RECORD.size + size
+        if end <= len(data) and zlib.crc32(data[at + 4 : end]) == checksum and (checksum or size):
+            yield at, sequence, durable, data[at + _RECORD.size : end]
+            at = end + -size % 8
+        else:
+            at += 8
+
+
+class Log:
+    """The log's last file, open for appending. `append` needs the collection's write lock, `wait_durable` none.
+
+    Group commit: whoever waits first syncs for all that was appended till then; the others find it done.
+    """
+
+    def __init__(self, disk: Disk, path: Path, *, next_sequence: int, good_bytes: int, policy: SyncPolicy) -> None:
+        self._disk, self.path, self._policy = disk, path, policy
+        self._sync_lock = threading.Lock()
+        self._broken: DiskError | None = None
+        self._next = next_sequence
+        self._appended = self._durable = next_sequence - 1
+        self.bytes = good_bytes
+        if good_bytes < _HEADER_BYTES:
+            # Whole and on disk before the first record: a header torn later could not be told from a damaged one.
+            header = _HEADER.pack(_MAGIC, _VERSION, 0, next_sequence)
+            self.bytes = disk.write_new(path, [header + zlib.crc32(header).to_bytes(4, "little") + bytes(4)])
+        self._descriptor = disk.open_log(path)
+        disk.truncate(self._descriptor, path, self.bytes)
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence that the next batch gets."""
+        return self._next
+
+    def append(self, batch: bytes) -> int:
+        """Add a batch and return its sequence; it counts once `wait_durable` returned. Errors: DiskError."""
+        if self._broken is not None:
+            raise self._broken
+        rest = _RECORD.pack(0, len(batch), self._next, self._durable)[4:]
+        checksum = zlib.crc32(batch, zlib.crc32(rest))
+        record = b"".join((checksum.to_bytes(4, "little"), rest, batch, bytes(-len(batch) % 8)))
+        self._disk.append(self._descriptor, self.path, record)
+        self.bytes += len(record)
+        self._appended, self._next = self._next, self._next + 1
+        return self._appended
+
+    def wait_durable(self, sequence: int) -> None:
+        """Return once a batch is as safe as the policy says. Errors: DiskError, for good: reopen the collection."""
+        if self._policy == "always":
+            self.sync(sequence)
+
+    def sync(self, sequence: int | None = None) -> None:
+        """Return once every batch up to a sequence (all of them for None) is on disk. Errors: DiskError."""
+        with self._sync_lock:
+            appended = self._appended
+            wanted = appended if sequence is None else sequence
+            if self._durable >= wanted:
+                return
+            if self._broken is not None:
+                raise self._broken
+            try:
+                self._disk.sync(self._descriptor)
+            except OSError as error:
+                # What the system could not write it may have forgotten: no later sync can be believed.
+                self._broken = DiskError(
+                    f"cannot be synced: {error.strerror}", where=str(self.path), cure="look at the disk, then reopen"
+                )
+                raise self._broken from error
+            self._durable = appended
+
+    def close(self) -> None:
+        """Sync and close. A second call does nothing. Errors: DiskError."""
+        if self._descriptor >= 0:
+            try:
+                if self._broken is None:
+                    self.sync()
+            finally:
+                self._disk.close(self._descriptor)
+                self._descriptor = -1
+
+
+class IntervalSync:
+    """Syncs a log now and then, from a thread of its own: the policy `interval`."""
+
+    def __init__(self, collection_sync: Callable[[], None], interval_s: float) -> None:
+        self._sync, self._interval_s = collection_sync, interval_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vector-sync", daemon=True)
+
+    def __enter__(self) -> "IntervalSync":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        due = time.monotonic() + self._interval_s
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            due = time.monotonic() + self._interval_s
+            try:
+                self._sync()
+            except DiskError:
+                return  # the log is broken from now on, and says so at the next write

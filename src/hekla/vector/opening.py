@@ -1,0 +1,94 @@
+"""Opening: the manifest says which files count, the log what came after. The time does not depend on their size."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hekla.vector.disk import telling_of
+from hekla.vector.errors import DamagedError, LockedError
+from hekla.vector.log import LogRecord, read_log
+from hekla.vector.manifest import Manifest
+from hekla.vector.segment import Segment, read_tombstones, segment_path
+from hekla.vector.version import Part, whole
+
+_UNKNOWN_BATCHES = 1 << 32  # sequences left free after a log that cannot be read: some may have been used in it
+
+
+@dataclass(slots=True)
+class Opened:
+    """What was found in a collection's folder."""
+
+    parts: list[Part] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    next_sequence: int = 1
+    log_file: Path | None = None  # the last one; None where there is none to go on with
+    log_bytes: int = 0  # of it that are good
+
+
+def open_segments(folder: Path, manifest: Manifest, opened: Opened) -> None:
+    """Open every segment that the manifest names; one that is damaged is named and left out."""
+    for entry in manifest.segments:
+        try:
+            segment = Segment(segment_path(folder, entry.number), entry.number, manifest.schema)
+            deleted = read_tombstones(folder / entry.deleted) if entry.deleted else None
+        except DamagedError as error:
+            opened.damaged.append(str(error))
+            continue
+        opened.parts.append(whole(segment.rows, segment, deleted))
+
+
+def read_logs(folder: Path, manifest: Manifest, opened: Opened) -> Iterator[LogRecord]:
+    """Yield the batches that no segment holds, in order, noting where the log goes on."""
+    opened.next_sequence = manifest.log_start
+    for path in sorted(folder.glob("log-*.hkl")):
+        if int(path.stem[4:], 16) < manifest.log_start:
+            continue  # all of it is in segments: its removal was cut short
+        try:
+            contents = read_log(path)
+        except DamagedError as error:
+            opened.damaged.append(str(error))
+            opened.log_file = None
+            opened.next_sequence = max(opened.next_sequence, int(path.stem[4:], 16)) + _UNKNOWN_BATCHES
+            continue
+        opened.damaged += contents.damaged
+        for record in contents.records:
+            yield record
+            opened.next_sequence = record.sequence + 1
+        opened.log_file, opened.log_bytes = path, contents.good_bytes
+
+
+def strays(folder: Path, manifest: Manifest) -> list[Path]:
+    """Return a collection's files that the manifest does not name: what a crash left."""
+    named = {segment_path(folder, entry.number).name for entry in manifest.segments}
+    named |= {entry.deleted for entry in manifest.segments}
+    logs = [path for path in folder.glob("log-*.hkl") if int(path.stem[4:], 16) < manifest.log_start]
+    others = [*folder.glob("segment-*.hks"), *folder.glob("deleted-*.hks"), *folder.glob(".*.part")]
+    return logs + [path for path in others if path.name not in named]
+
+
+class FolderLock:
+    """Keeps other processes from writing to a collection. Errors: LockedError at once, never a wait; DiskError."""
+
+    def __init__(self, folder: Path) -> None:
+        with telling_of(folder / "lock"):
+            self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            raise LockedError(
+                f"process {holder or 'another'} has it open for writing",
+                where=str(folder),
+                cure="close it there, or open it read-only",
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+
+    def release(self) -> None:
+        """Let others write. A second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

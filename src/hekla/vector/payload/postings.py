@@ -1,0 +1,70 @@
+"""Which rows have a term: sorted terms, and for each its rows.
+
+Sections (under the field's prefix): `terms.offsets` (t + 1,) u64 and `terms.text` u8, terms rising by their UTF-8;
+`rows.offsets` (t + 1,) u64 and `rows` (m,) u32, rising within a term. Text fields also have `counts` (m,) u16, how
+often the term is in the row, `lengths` (n,) u32, words of each row, and where the term stands in the row:
+`places.offsets` (m + 1,) u64 and `places` u32.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hekla.vector.rows import AnyArray
+
+Rows = NDArray[np.int64]
+NO_ROWS: Rows = np.zeros(0, np.int64)
+
+
+class Postings:
+    """Sorted terms and their rows, mapped."""
+
+    def __init__(self, sections: Mapping[str, AnyArray]) -> None:
+        self._offsets, self._text = sections["terms.offsets"], sections["terms.text"]
+        self.row_offsets, self.rows = sections["rows.offsets"], sections["rows"]
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, number: int) -> bytes:
+        return self._text[int(self._offsets[number]) : int(self._offsets[number + 1])].tobytes()
+
+    def find(self, term: bytes) -> int:
+        """Return the number of a term, -1 where there is none."""
+        number = bisect_left(self, term)
+        return number if number < len(self) and self[number] == term else -1
+
+    def span(self, term: bytes) -> slice:
+        """Return where a term's rows stand in `rows`."""
+        number = self.find(term)
+        return slice(0, 0) if number < 0 else slice(int(self.row_offsets[number]), int(self.row_offsets[number + 1]))
+
+    def rows_of(self, terms: Iterable[bytes]) -> Rows:
+        """Return the rows of these terms, one row maybe twice."""
+        found = [self.rows[self.span(term)] for term in terms]
+        return np.concatenate(found).astype(np.int64) if found else NO_ROWS
+
+    def counts(self) -> list[tuple[bytes, int]]:
+        """Return every term and how many rows have it, deleted ones too."""
+        return [(self[i], int(self.row_offsets[i + 1] - self.row_offsets[i])) for i in range(len(self))]
+
+
+def postings_of(rows_by_term: Mapping[str, Sequence[int]]) -> dict[str, AnyArray]:
+    """Return the sections of these terms. Their rows rise."""
+    encoded = sorted((term.encode("utf-8", "surrogatepass"), rows) for term, rows in rows_by_term.items())
+    terms = [term for term, _ in encoded]
+    return {
+        "terms.offsets": ends_of([len(term) for term in terms]),
+        "terms.text": np.frombuffer(b"".join(terms), np.uint8),
+        "rows.offsets": ends_of([len(rows) for _, rows in encoded]),
+        "rows": np.array([row for _, rows in encoded for row in rows], np.uint32),
+    }
+
+
+def ends_of(lengths: Sequence[int]) -> NDArray[np.uint64]:
+    """Return offsets (n + 1,) from lengths (n,)."""
+    offsets = np.zeros(len(lengths) + 1, np.uint64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

@@ -1,0 +1,391 @@
+"""The durable part of a collection: batches in, versions out, files kept in order. It knows nothing of searching.
+
+A write: the batch is appended to the log and applied to the latest version under one lock; once the log is on disk (one
+sync serves all who wait) the version becomes the one that readers get. Readers take no lock.
+
+Maintenance turns the tail into a segment (`seal`) and several segments into one (`merge`): files are built beside
+readers and writers, then the manifest is replaced, then what it no longer names is removed. A crash anywhere between
+leaves the old collection or the new one.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hekla.base.errors import ConflictError
+from hekla.vector import bitmap
+from hekla.vector.disk import Disk
+from hekla.vector.errors import DamagedError, DiskError
+from hekla.vector.log import IntervalSync, Log, LogRecord, log_path
+from hekla.vector.manifest import Manifest, SegmentEntry, manifest_path, read_manifest, write_manifest
+from hekla.vector.opening import FolderLock, Opened, open_segments, read_logs, strays
+from hekla.vector.packing import pack, unpack
+from hekla.vector.rows import AnyArray, Ids, Rows, columns, concatenated, rows_of
+from hekla.vector.schema import CollectionSchema
+from hekla.vector.segment import Segment, segment_path, tombstone_path, write_segment, write_tombstones
+from hekla.vector.version import Part, Tail, Version, whole
+
+# What is built over a segment's rows and stored with them. The segments it is made from, where rows stay as they were.
+BuildSections = Callable[[Rows, CollectionSchema, bool, Segment | None], Mapping[str, AnyArray]]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a read-modify-write wants done."""
+
+    upserts: Rows | None = None  # no id twice
+    deletes: Ids | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """True if there is nothing to do."""
+        return not (self.upserts or self.deletes)
+
+
+class Store:
+    """One collection's folder, open. Any thread. Use `create_store` and `open_store`."""
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, disk: Disk, build: BuildSections, lock: FolderLock | None
+    ) -> None:
+        self.folder, self._disk, self._build, self._lock_file = folder, disk, build, lock
+        self._manifest = manifest
+        self._write = threading.RLock()
+        self._maintain = threading.RLock()
+        self._log: Log | None = None
+        self._interval: IntervalSync | None = None
+        self._is_closed = False
+        opened = Opened()
+        open_segments(folder, manifest, opened)
+        self._tail = Tail(manifest.schema)
+        parts = (*opened.parts, whole(self._tail.growing.view(), self._tail))
+        self._latest = Version(manifest.log_start - 1, manifest.schema, parts)
+        for record in read_logs(folder, manifest, opened):
+            self._replay(record)
+        self._visible = self._latest
+        self.damaged = tuple(opened.damaged)
+        self._written_deletes = {
+            entry.number: (entry.deleted, self._deleted_of(entry.number))
+            for entry in manifest.segments
+            if entry.deleted
+        }
+        if lock is not None:
+            self._open_log(opened)
+
+    def _open_log(self, opened: Opened) -> None:
+        for stray in strays(self.folder, self._manifest):
+            self._disk.remove(stray)
+        path = opened.log_file or log_path(self.folder, opened.next_sequence)
+        good_bytes = opened.log_bytes if opened.log_file else 0
+        policy = self.schema.sync
+        self._log = Log(self._disk, path, next_sequence=opened.next_sequence, good_bytes=good_bytes, policy=policy)
+        if policy == "interval":
+            self._interval = IntervalSync(self.sync, self.schema.sync_interval_s).__enter__()
+
+    def _replay(self, record: LogRecord) -> None:
+        where = f"{self.folder}: batch {record.sequence}"
+        has, arrays = unpack(record.batch, where)
+        try:
+            changes = Changes(
+                rows_of(arrays, self._manifest.schema) if "upserts" in has else None,
+                Ids(arrays["delete.low"], arrays["delete.high"], arrays["delete.is_uuid"])
+                if "deletes" in has
+                else None,
+            )
+        except KeyError as error:
+            raise DamagedError(f"lacks column {error}", where=where) from error
+        self._latest = self._changed(self._latest, changes, record.sequence)
+
+    @property
+    def schema(self) -> CollectionSchema:
+        """What the collection holds."""
+        return self._latest.schema
+
+    @property
+    def version(self) -> Version:
+        """What a reader sees now."""
+        return self._visible
+
+    @property
+    def is_read_only(self) -> bool:
+        """True if it was opened for reading only."""
+        return self._lock_file is None
+
+    @property
+    def tail_rows(self) -> int:
+        """Rows in memory that no segment holds yet."""
+        return len(self._tail.growing)
+
+    def upsert(self, rows: Rows) -> int:
+        """Add points, in place of those with their ids; return the batch's sequence once it is as safe as promised.
+
+        No id comes twice in `rows`. Errors: DiskError, and nothing of the batch is kept; ConflictError if read-only.
+        """
+        return self.change(lambda _: Changes(upserts=rows))
+
+    def delete(self, ids: Ids) -> int:
+        """Remove the points with these ids, those that are there; return the batch's sequence. Errors: as `upsert`."""
+        return self.change(lambda _: Changes(deletes=ids))
+
+    def change(self, decide: Callable[[Version], Changes]) -> int:
+        """Do what `decide` says of the latest version, nothing coming between; return the last sequence.
+
+        Errors: as `upsert`; what `decide` raises.
+        """
+        with self._write:
+            log = self._writable()
+            changes = decide(self._latest)
+            if changes.is_empty:
+                return self._latest.sequence
+            sequence = log.append(_packed(changes))
+            version = self._latest = self._changed(self._latest, changes, sequence)
+        log.wait_durable(sequence)
+        with self._write:
+            if version.sequence > self._visible.sequence:
+                self._visible = version
+        return sequence
+
+    def _changed(self, version: Version, changes: Changes, sequence: int) -> Version:
+        if changes.deletes is not None:
+            version, _ = version.less(changes.deletes)
+        if changes.upserts is None:
+            return replace(version, sequence=sequence)
+        version, _ = version.less(changes.upserts.ids)
+        self._tail.extend(changes.upserts)
+        last = version.parts[-1]
+        rows = self._tail.growing.view()
+        deleted = bitmap.nothing(len(rows))
+        deleted[: len(last.deleted)] = last.deleted
+        tail = Part(rows, deleted, last.live + len(changes.upserts), self._tail)
+        return replace(version, sequence=sequence, parts=(*version.parts[:-1], tail))
+
+    def _writable(self) -> Log:
+        if self._is_closed:
+            raise ConflictError("is closed", where=str(self.folder), cure="open it again")
+        if self._log is None:
+            raise ConflictError("is open for reading only", where=str(self.folder), cure="open it for writing")
+        return self._log
+
+    def sync(self) -> None:
+        """Return once everything written is on disk. Errors: DiskError."""
+        log = self._log
+        if log is not None:
+            log.sync()
+
+    def seal(self) -> bool:
+        """Turn the tail into a segment; False if it is empty. Readers and writers go on. Errors: DiskError."""
+        with self._maintain:
+            with self._write:
+                # More than one where sealing failed before, for want of room say.
+                frozen = [part for part in self._latest.parts if isinstance(part.source, Tail) and len(part.rows)]
+                if not frozen:
+                    return False
+                old_log, log_start = self._start_new_tail()
+            try:
+                self._replace_parts(frozen, log_start, is_optimised=False)
+            finally:
+                old_log.close()
+            return True
+
+    def _start_new_tail(self) -> tuple[Log, int]:
+        """Begin a new tail and a new log file, the old tail staying a part; under the write lock."""
+        old_log = self._writable()
+        old_log.sync()
+        log_start = old_log.next_sequence
+        path = log_path(self.folder, log_start)
+        self._log = Log(self._disk, path, next_sequence=log_start, good_bytes=0, policy=self.schema.sync)
+        self._tail = Tail(self.schema)
+        parts = (*self._latest.parts, whole(self._tail.growing.view(), self._tail))
+        self._latest = self._visible = replace(self._latest, parts=parts)
+        return old_log, log_start
+
+    def merge(self, numbers: Sequence[int], *, is_optimised: bool = True) -> None:
+        """Turn these segments into one, with a graph where that pays. Readers and writers go on. Errors: DiskError."""
+        with self._maintain:
+            wanted = set(numbers)
+            parts = [p for p in self._latest.parts if isinstance(p.source, Segment) and p.source.number in wanted]
+            if parts:
+                self._replace_parts(parts, None, is_optimised=is_optimised)
+
+    def _replace_parts(self, old: Sequence[Part], log_start: int | None, *, is_optimised: bool) -> None:
+        """Write one segment with the live rows of these parts, and put it in their place."""
+        kept = [np.flatnonzero(~bitmap.to_mask(part.deleted, len(part.rows))) for part in old]
+        number = self._manifest.next_segment
+        entry: SegmentEntry | None = None
+        segment: Segment | None = None
+        if sum(len(rows) for rows in kept):
+            rows = concatenated([part.rows.take(live) for part, live in zip(old, kept, strict=True) if len(live)])
+            same = old[0].source if len(old) == 1 and len(kept[0]) == len(old[0].rows) else None
+            sections = self._build(rows, self.schema, is_optimised, same if isinstance(same, Segment) else None)
+            path = segment_path(self.folder, number)
+            about = {"number": number, "is_optimised": is_optimised}
+            size = write_segment(self._disk, path, rows, sections, about)
+            segment = Segment(path, number, self.schema)
+            entry = SegmentEntry(number, len(rows), size)
+        with self._write:
+            log = self._writable()
+            log.sync()
+            sources = [part.source for part in old]
+            parts = [part for part in self._latest.parts if part.source not in sources]
+            if segment is not None:
+                part = whole(segment.rows, segment, self._deleted_since(old, kept, len(segment)))
+                parts.insert(sum(isinstance(p.source, Segment) for p in parts), part)
+            self._latest = self._visible = replace(self._latest, parts=tuple(parts))
+            version = self._latest
+        old_numbers = {source.number for source in sources if isinstance(source, Segment)}
+        entries = [e for e in self._manifest.segments if e.number not in old_numbers] + ([entry] if entry else [])
+        self._commit(version, entries, log_start)
+
+    def _deleted_since(self, old: Sequence[Part], kept: Sequence[AnyArray], rows: int) -> bitmap.Words:
+        """Return which of the new segment's rows were deleted while it was built; under the write lock."""
+        mask = np.zeros(rows, np.bool_)
+        first = 0
+        for part, live in zip(old, kept, strict=True):
+            now = next(p for p in self._latest.parts if p.source is part.source)
+            mask[first : first + len(live)] = bitmap.contains(now.deleted, live)
+            first += len(live)
+        return bitmap.of_mask(mask)
+
+    def _commit(self, version: Version, entries: Sequence[SegmentEntry], log_start: int | None) -> None:
+        """Write the deleted rows and the manifest of a version, all of which is in the synced log or in segments."""
+        named = [self._with_deletes(entry, version) for entry in entries]
+        self._manifest = replace(
+            self._manifest,
+            generation=self._manifest.generation + 1,
+            next_segment=max([self._manifest.next_segment, *(entry.number + 1 for entry in named)]),
+            log_start=self._manifest.log_start if log_start is None else log_start,
+            segments=tuple(named),
+            schema=version.schema,
+        )
+        write_manifest(self._disk, self.folder, self._manifest)
+        self._remove_strays()
+
+    def _remove_strays(self) -> None:
+        """Remove what the manifest no longer names. What cannot be removed now is at the next opening."""
+        for stray in strays(self.folder, self._manifest):
+            try:
+                self._disk.remove(stray)
+            except DiskError:
+                return
+
+    def _with_deletes(self, entry: SegmentEntry, version: Version) -> SegmentEntry:
+        words = _deleted_of(version, entry.number)
+        if words is None or not words.any():
+            return entry
+        name, written = self._written_deletes.get(entry.number, ("", None))
+        if written is not words:
+            path = tombstone_path(self.folder, entry.number, version.sequence)
+            write_tombstones(self._disk, path, words)
+            name = path.name
+            self._written_deletes[entry.number] = (name, words)
+        return replace(entry, deleted=name)
+
+    def _deleted_of(self, number: int) -> bitmap.Words | None:
+        return _deleted_of(self._latest, number)
+
+    def change_schema(self, schema: CollectionSchema) -> None:
+        """Take another schema, whose vectors are the same, and build anew what segments store over their rows.
+
+        Errors: DiskError.
+        """
+        with self._maintain:
+            with self._write:
+                self._writable()
+                self._latest = replace(self._latest, schema=schema)
+                self._visible = replace(self._visible, schema=schema)
+            self._commit(self._latest, self._manifest.segments, None)
+            for part in self._latest.parts:
+                if isinstance(part.source, Segment):
+                    self._replace_parts([part], None, is_optimised=bool(part.source.about["is_optimised"]))
+
+    def verify(self) -> list[str]:
+        """Read every byte of every segment; return what is damaged."""
+        damaged = []
+        for part in self._visible.parts:
+            if isinstance(part.source, Segment):
+                try:
+                    part.source.file.verify()
+                except DamagedError as error:
+                    damaged.append(str(error))
+        return damaged
+
+    def link_to(self, folder: Path) -> None:
+        """Make a copy as of now: hard links of what never changes, and the log's bytes.
+
+        Errors: DiskError, also where the folder is on another file system; ConflictError if it is not empty.
+        """
+        with self._maintain:
+            if folder.exists() and any(folder.iterdir()):
+                raise ConflictError("is not empty", where=str(folder), cure="name a new folder")
+            with self._write:
+                self.sync()
+                manifest = self._manifest
+                logs = [(path, path.stat().st_size) for path in self.folder.glob("log-*.hkl")]
+            self._disk.make_folder(folder)
+            for entry in manifest.segments:
+                for name in filter(None, (segment_path(self.folder, entry.number).name, entry.deleted)):
+                    self._disk.link(self.folder / name, folder / name)
+            for path, size in logs:
+                with path.open("rb") as log:
+                    self._disk.write_new(folder / path.name, [log.read(size)])
+            write_manifest(self._disk, folder, manifest)
+
+    def close(self) -> None:
+        """Seal the tail and give the folder free. A second call does nothing. Errors: DiskError, and it is closed."""
+        with self._maintain, self._write:
+            if self._is_closed:
+                return
+            try:
+                if self._log is not None:
+                    if self._interval is not None:
+                        self._interval.__exit__(None, None, None)
+                    try:
+                        self.seal()
+                    finally:
+                        self._log.close()
+            finally:
+                self._is_closed = True
+                if self._lock_file is not None:
+                    self._lock_file.release()
+
+
+def create_store(folder: Path, schema: CollectionSchema, disk: Disk, build: BuildSections) -> Store:
+    """Make a collection in a folder that has none, and open it. Errors: ConflictError; DiskError."""
+    if manifest_path(folder).exists():
+        raise ConflictError("holds a collection already", where=str(folder), cure="open it, or delete it first")
+    disk.make_folder(folder)
+    write_manifest(disk, folder, Manifest(schema))
+    return open_store(folder, disk, build)
+
+
+def open_store(folder: Path, disk: Disk, build: BuildSections, *, is_read_only: bool = False) -> Store:
+    """Open a collection. Errors: NotFoundError; LockedError; DamagedError where the manifest or the log is."""
+    read_manifest(folder)  # before anything is made in a folder that is no collection
+    lock = None if is_read_only else FolderLock(folder)
+    try:
+        return Store(folder, read_manifest(folder), disk, build, lock)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+
+
+def _deleted_of(version: Version, number: int) -> bitmap.Words | None:
+    for part in version.parts:
+        if isinstance(part.source, Segment) and part.source.number == number:
+            return part.deleted
+    return None
+
+
+def _packed(changes: Changes) -> bytes:
+    arrays: dict[str, AnyArray] = {}
+    if changes.deletes is not None:
+        ids = changes.deletes
+        arrays |= {"delete.low": ids.low, "delete.high": ids.high, "delete.is_uuid": ids.is_uuid}
+    if changes.upserts is not None:
+        arrays |= dict(columns(changes.upserts))
+    has = [name for name in ("deletes", "upserts") if getattr(changes, name) is not None]
+    return pack(has, arrays)

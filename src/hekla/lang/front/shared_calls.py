@@ -57,13 +57,15 @@ def atomic_method(x: "Expressions", target: hir.Expr, kind: t.AtomicType, node: 
         x.context.wrong(f"{how}() is for 32 bits, got {kind}", node, "use Atomic[u32]")
     _count(x, node, 1)
     keywords = keywords_of(x, node, *(("unproved",) if how == "wait" else ()))
+    attrs = {}
     if how == "wait":
         reason = x.known(keywords["unproved"], "unproved=") if "unproved" in keywords else ""
         if not isinstance(reason, str) or not reason:
             x.context.wrong("nothing shows that this wait() ends", node, _WAIT_CURE)
+        attrs["unproved"] = reason
     wanted = element if how == "wait" else t.i32
     value = x.typed(node.args[0], wanted, "the value" if how == "wait" else "how many to wake")
-    return hir.Op(t.none, x.context.span(node), f"memref.atomic_{how}", [place, value])
+    return hir.Op(t.none, x.context.span(node), f"memref.atomic_{how}", [place, value], attrs)
 
 
 def _count(x: "Expressions", node: ast.Call, wanted: int) -> None:

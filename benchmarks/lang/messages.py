@@ -25,7 +25,7 @@ from benchmarks.lang.table import Row, measure
 from benchmarks.lang.timing import Call
 from hekla.lang import Atomic, MutView, View, dense, f32, i64, index, kernel, parallel, u32
 from hekla.lang.actors import Address, actor
-from hekla.lang.actors.mailbox import await_set
+from hekla.lang.mailbox import await_set
 
 RALLY = 2000
 STREAMS = (  # senders, messages in all (many, so that starting does not weigh), room for messages

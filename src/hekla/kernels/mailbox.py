@@ -7,7 +7,7 @@ Waits:   `try_put` and `try_take` never; `put` while it is full, `take` while it
 Close:   no message is put after it; what was put before is still taken.
 Source:  Vyukov's bounded queue (1024cores.net), with laps instead of numbers so that zeros are an empty mailbox.
 
-The kernels are the language's own, because its actors are made of them (hekla.lang.actors.mailbox tells how they work);
+The kernels are the language's own, because its actors are made of them (hekla.lang.mailbox tells how they work);
 here they are held against a queue of Python's.
 """
 
@@ -16,7 +16,7 @@ from collections import deque
 import numpy as np
 
 from hekla.lang import Array, MutView, TypeParam, View, buffer, i32, kernel, u64
-from hekla.lang.actors.mailbox import (
+from hekla.lang.mailbox import (
     CLOSED,
     EMPTY,
     FULL,

@@ -7,7 +7,7 @@ from typing import Any
 
 from hekla.lang import surface
 from hekla.lang import types as t
-from hekla.lang.actors import mailbox
+from hekla.lang import mailbox
 from hekla.lang.actors.generated import BOX, Generated, annotation_name, to_word, written
 from hekla.lang.front.definition import Definition
 from hekla.lang.kernel import Compiled, Kernel

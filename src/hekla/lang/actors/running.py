@@ -12,7 +12,7 @@ import numpy as np
 
 from hekla.base.errors import UnsupportedError
 from hekla.lang import types as t
-from hekla.lang.actors import mailbox
+from hekla.lang import mailbox
 from hekla.lang.actors.messages import Sender, Senders
 from hekla.lang.actors.thread import Thread, ThreadCode
 from hekla.lang.arguments import as_array

@@ -67,7 +67,12 @@ class ProofReport:
     @property
     def is_proved(self) -> bool:
         """True where nothing rests on an author's word."""
-        return not any(one.unproved for one in (*self.loops, *self.waits))
+        return not any(one.unproved for one in self.places)
+
+    @property
+    def places(self) -> tuple[ParallelReport | WaitReport, ...]:
+        """Loops, then waits."""
+        return (*self.loops, *self.waits)
 
     def text(self) -> str:
         """Return the report as lines of text."""
@@ -80,7 +85,7 @@ class ProofReport:
             heads.append(f"{self.name}: {proved} of {len(self.waits)} waits proved free of deadlock")
         if not heads:
             return f"{self.name}: no parallel loops; ownership is checked, so one thread alone sees what it writes"
-        return "\n".join([*heads, *(one.text() for one in (*self.loops, *self.waits))])
+        return "\n".join([*heads, *(one.text() for one in self.places)])
 
 
 def explain_proof(kernel: Kernel, *kinds: t.Type, **named: Any) -> ProofReport:  # Any: compile-time values

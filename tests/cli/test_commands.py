@@ -36,6 +36,7 @@ IDS = [" ".join(path) for path, _ in ALL]
 def test_the_commands_are_these() -> None:
     assert sorted(IDS) == [
         "build",
+        "chat",
         "doctor",
         "explain asm",
         "explain layout",

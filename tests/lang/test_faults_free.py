@@ -146,3 +146,13 @@ def test_the_measure_sees_a_leak() -> None:
     malloc = ctypes.CDLL(None).malloc
     malloc.restype = ctypes.c_void_p
     assert growth(lambda: malloc(ctypes.c_size_t(4 * N))) > 40 * N
+
+
+@kernel
+def lengths(n: index) -> index:
+    return len(make(n, 0)) + len(make(n, 1))
+
+
+def test_an_owner_of_which_only_the_length_is_asked_is_freed() -> None:
+    assert lengths(N) == lengths.compile().interpret(N) == 2 * N
+    assert growth(lambda: lengths(N)) < 40 * N

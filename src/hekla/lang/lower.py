@@ -307,8 +307,12 @@ class _Lowering:
         if e.name == "hekla.nothing":
             return Value(t.none)
         if e.name == "memref.dim" and isinstance(e.args[0].type, t.BufferType):
-            root, _, _ = self._place(e.args[0])
-            return self._emit("memref.dim", [root], t.index, e.span, e.attrs)
+            place = self._held(e.args[0])
+            length = self._emit("memref.dim", [self._place(place)[0]], t.index, e.span, e.attrs)
+            if place is not e.args[0]:  # only its length was wanted
+                assert place.variable is not None
+                self._drop(hir.Drop(e.span, place.variable))
+            return length
         if e.name == "memref.take":
             root, _, _ = self._place(e.args[0])
             return self._emit(e.name, [root, self.expression(e.args[1])], e.type, e.span)

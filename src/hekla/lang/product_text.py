@@ -91,9 +91,10 @@ def add_program(function: Function, text: Text, target: Target, kind: str) -> No
     text.functions.append("\n".join([f"define i32 @{function.name}({given}) #0 {{", "entry:", *made.lines, "}"]))
 
 
-def add_c_interface(function: Function, text: Text, target: Target, *, checked: bool) -> list[str]:
+def add_c_interface(function: Function, text: Text, target: Target, kind: str, *, checked: bool) -> list[str]:
     """Add the function that C calls (docs/formats/products.md has the rules), and return what else is exported."""
-    over_c_library(text)
+    if (target.family, kind) != ("wasm32", "shared"):  # a module has the functions of WASI
+        over_c_library(text)
     faults = text.faults or checked
     params = flat_params([(f"a{i}", p.type) for i, p in enumerate(function.params)])
     passed = [f"{kind} {name}" for kind, _, name in params]

@@ -67,7 +67,7 @@ def build_product(
     if is_program:
         add_program(compiled.function, text, machine, kind)
     else:
-        exports = add_c_interface(compiled.function, text, machine, checked=checked)
+        exports = add_c_interface(compiled.function, text, machine, kind, checked=checked)
     written = finish_module(text, machine, kind)
     if compiled.demands and not checked:
         check = partial(check_loops, text, written, compiled.flags)

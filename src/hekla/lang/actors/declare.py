@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from hekla.base.errors import ConfigError, nearest_name
-from hekla.lang import types as t
 from hekla.lang import mailbox
+from hekla.lang import types as t
 from hekla.lang.actors.generated import (
     BOX,
     STATE,

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hekla.lang import surface
+from hekla.lang import mailbox, surface
 from hekla.lang import types as t
-from hekla.lang import mailbox
 from hekla.lang.actors.generated import BOX, Generated, annotation_name, to_word, written
 from hekla.lang.front.definition import Definition
 from hekla.lang.kernel import Compiled, Kernel

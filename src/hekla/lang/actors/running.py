@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from hekla.base.errors import UnsupportedError
-from hekla.lang import types as t
 from hekla.lang import mailbox
+from hekla.lang import types as t
 from hekla.lang.actors.messages import Sender, Senders
 from hekla.lang.actors.thread import Thread, ThreadCode
 from hekla.lang.arguments import as_array

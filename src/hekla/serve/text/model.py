@@ -28,6 +28,7 @@ from hekla.serve.text.timeline import Timeline
 from hekla.serve.text.wish import Begun, Receiver, TextWish
 
 _RATE_ANSWERS = 8  # over which the measured rate is a running mean
+_MOST_SENT = 4096  # as many as tokens' times are kept
 _log = logging.getLogger(__name__)
 
 # Called when a request has ended, where requests are traced.
@@ -45,9 +46,10 @@ class Generation:
     """One API request inside the model: up to `answers` for each of its prompts, and who is told."""
 
     def __init__(self, model: "TextModel", wish: TextWish, receiver: Receiver, ids: Sequence[RequestId]) -> None:
-        self.wish, self.ids = wish, ids
+        self.wish, self.ids, self.model_name = wish, ids, model.name
         self.requests: Sequence[TextRequest] = ()  # once the prompts are prepared
-        self.timelines = [Timeline() for _ in ids]
+        self.timelines: list[Timeline] = [Timeline() for _ in ids]
+        self.sent: list[tuple[float, float]] = []  # of a traced request: when tokens were sent, and how long it took
         self.is_cancelled = self.is_accepted = self.has_ended = False
         self.left = len(ids)  # answers that are not whole
         self.receiver = receiver
@@ -257,6 +259,8 @@ class TextModel:
                 continue
             try:
                 generation.receiver.on_flush()
+                if self._on_text is not None and len(generation.sent) < _MOST_SENT:
+                    generation.sent.append((now, time.monotonic() - now))
             except Exception as error:  # noqa: BLE001 - as above
                 self._give_up(generation, error)
             if not generation.left and not generation.has_ended:

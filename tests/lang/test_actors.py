@@ -483,3 +483,30 @@ def test_actors_that_may_wait_for_each_other_in_a_ring_are_refused() -> None:
         Pong.code(Options(order=order))
     assert caught.value.span.line_text().strip() == "self.peer.hit.send(n)"
     Polite.code(Options(order=order))
+
+
+@actor(mailbox=2)
+class Ordered:
+    """Sees whether the messages of each sender come in their order."""
+
+    last: Array[i64, 4] = (0, 0, 0, 0)
+    wrong: i64 = 0
+
+    def take(self, sender: index, number: i64):
+        if number != self.last[sender] + 1:
+            self.wrong += 1
+        self.last[sender] = number
+
+
+@kernel
+def send_in_order(to: Address[Ordered], sender: index, n: index):
+    for i in range(n):
+        if not to.take.send(sender, i64(i) + 1):
+            return
+
+
+def test_many_senders_that_wait_for_room_each_keep_their_order() -> None:
+    with Ordered.start() as ordered:
+        join_all(start_threads(4, lambda i: send_in_order(ordered.address, i, 3000)))
+    assert ordered.state["wrong"] == 0
+    assert ordered.state["last"].tolist() == [3000] * 4

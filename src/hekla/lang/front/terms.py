@@ -121,17 +121,25 @@ class Terms:
                 return self._shared((view.variable, dimension), f"len_{view.variable.name}")
         return self._any_place()
 
-    def condition(self, e: hir.Expr) -> Term | None:
-        """Return a comparison of integers as a term, None for anything else."""
-        if isinstance(e, hir.Op) and e.name == "arith.cmpi" and t.is_scalar(e.args[0].type, "int"):
-            a, b = (self.term(x) for x in e.args)
-            made: Term = {
-                "eq": lambda: a == b, "ne": lambda: a != b, "lt": lambda: a < b, "le": lambda: a <= b,
-                "gt": lambda: a > b, "ge": lambda: a >= b,
-            }[e.attrs["predicate"][-2:]]()  # fmt: skip
-            is_unsigned = e.attrs["predicate"][0] == "u"
-            return None if is_unsigned else made
-        return None
+    def holds(self, e: hir.Expr, truth: bool) -> Conditions:
+        """Return what follows from a condition's being true, or false: as much as can be read."""
+        if isinstance(e, hir.Logical):
+            sides = [self.holds(side, truth) for side in (e.left, e.right)]
+            if (e.operator == "and") == truth:
+                return (*sides[0], *sides[1])
+            return (self.z3.Or(*(self.z3.And(*side) for side in sides)),) if all(sides) else ()
+        if not isinstance(e, hir.Op):
+            return ()
+        if e.name == "arith.xori" and e.type == t.bool_ and isinstance(e.args[1], hir.Const) and e.args[1].value:
+            return self.holds(e.args[0], not truth)
+        if e.name != "arith.cmpi" or not t.is_scalar(e.args[0].type, "int") or e.attrs["predicate"][0] == "u":
+            return ()
+        a, b = (self.term(x) for x in e.args)
+        made: Term = {
+            "eq": lambda: a == b, "ne": lambda: a != b, "lt": lambda: a < b, "le": lambda: a <= b,
+            "gt": lambda: a > b, "ge": lambda: a >= b,
+        }[e.attrs["predicate"][-2:]]()  # fmt: skip
+        return (made if truth else self.z3.Not(made),)
 
     def learn(self, s: hir.Assign) -> bool:
         """Note what an assignment to a whole variable says of it; False for a view that cannot be followed."""

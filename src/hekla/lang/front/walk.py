@@ -72,9 +72,8 @@ class Walk(ABC):
             self.lost(s.place.variable)
 
     def _branches(self, s: hir.If, conditions: Conditions) -> None:
-        known = self.terms.condition(s.condition)
-        self.block(s.then, conditions if known is None else (*conditions, known))
-        self.block(s.other, conditions if known is None else (*conditions, self.terms.z3.Not(known)))
+        self.block(s.then, (*conditions, *self.terms.holds(s.condition, True)))
+        self.block(s.other, (*conditions, *self.terms.holds(s.condition, False)))
 
     def _range(self, s: hir.For) -> tuple[Term, ...]:
         terms = self.terms

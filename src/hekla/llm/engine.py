@@ -260,9 +260,10 @@ class LlmEngine:
         decoding = [sequence for sequence in self._scheduler.running if sequence.is_decoding]
         guesses = []
         for sequence in decoding:
-            most = min(self._limits.draft_tokens, sequence.limit_tokens - len(sequence.tokens) - 1)
-            state = self._answers[sequence.request_id].state
-            guesses.append(Guess(sequence.request_id, sequence.tokens, max(0, most), state))
+            answer = self._answers[sequence.request_id]
+            most = answer.guesses_worth(self._limits.draft_tokens)
+            most = max(0, min(most, sequence.limit_tokens - len(sequence.tokens) - 1))
+            guesses.append(Guess(sequence.request_id, sequence.tokens, most, answer.state))
         for sequence, draft in zip(decoding, self._drafter.propose(guesses), strict=True):
             sequence.draft = draft
 
@@ -336,6 +337,7 @@ class LlmEngine:
             if is_over or (place < rows.count - 1 and event.token != draft[place]):
                 break
         self._answer_tokens += len(new)
+        answer.guessed(rows.count - 1, len(new) - 1)
         self._scheduler.advance(chunk, new)
         if is_over:
             self._scheduler.remove(answer.request.request_id)

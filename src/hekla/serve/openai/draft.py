@@ -54,11 +54,11 @@ class Draft:
         self.has_called = False
         self.error = ""
 
-    def add(self, event: TokenEvent) -> None:
-        """Take what came."""
+    def add(self, event: TokenEvent) -> bool:
+        """Take what came; True if the answer ended with it. What comes after its end is dropped."""
+        if self.finish_reason is not None:
+            return False
         reason = event.finish_reason
-        if self.finish_reason is not None:  # it was over before the model knew
-            return
         if event.token is not None:
             self.tokens += 1
             if event.cached_tokens:
@@ -76,6 +76,7 @@ class Draft:
             self.error = event.error
             self.finish_reason = "tool_calls" if self.has_called and reason == "stop" else _REASONS.get(reason, "stop")
             self.stop_reason = _STOP_REASONS.get(reason)
+        return self.is_over
 
     @property
     def is_over(self) -> bool:

@@ -73,10 +73,7 @@ class TextReply:
     def on_event(self, index: int, event: TokenEvent) -> None:
         """Take what came."""
         draft = self._drafts[index]
-        if draft.is_over:
-            return
-        draft.add(event)
-        if draft.is_over:
+        if draft.add(event):
             self._left -= 1
             self._is_early = event.finish_reason is None
             if event.finish_reason == "error":

@@ -278,6 +278,12 @@ def test_the_definition_handles_messages_as_threads_do() -> None:
     while counter.step():
         pass
     assert counter.state["total"] == 9
+    with pytest.raises(UnsupportedError, match="nobody would answer"):
+        counter.get.ask()
+    for _ in range(8):
+        counter.add.send(1)
+    with pytest.raises(UnsupportedError, match="it is full, and nobody else empties it"):
+        counter.add.send(1)
     relay.spread.send(9)
     with pytest.raises(CheckError, match="this waits for another thread, and there is none"):
         relay.step()
@@ -350,6 +356,20 @@ def test_what_is_lent_must_be_shared_or_written_by_nobody() -> None:
 
 
 def test_an_actor_that_cannot_be_is_refused_where_it_is_written() -> None:
+    with pytest.raises(ConfigError, match="a message cannot be called 'stop'"):
+
+        @actor
+        class Stops:
+            def stop(self):
+                pass
+
+    with pytest.raises(ConfigError, match="a message cannot be called '__init__'"):
+
+        @actor
+        class Initialised:
+            def __init__(self):
+                pass
+
     with pytest.raises(ConfigError, match="mailbox=6 is not a power of two"):
 
         @actor(mailbox=6)

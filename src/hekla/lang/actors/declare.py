@@ -59,6 +59,10 @@ class Actor:
         self._lock = threading.Lock()
         if not self._methods:
             raise ConfigError("an actor needs a method, which is a message", where=self.name)
+        for method in self._methods:
+            if method.name.startswith("_") or hasattr(Running, method.name):
+                cure = "fields get values in the class body" if method.name == "__init__" else "use another name"
+                raise ConfigError(f"a message cannot be called {method.name!r}", where=self.name, cure=cure)
 
     def __repr__(self) -> str:
         return f"<actor {self.name}>"

@@ -83,6 +83,11 @@ class Running:
                     f"priority={priority} is refused: {error}", where=self.name, cure=cure
                 ) from error
 
+    @property
+    def has_thread(self) -> bool:
+        """False for an interpreted actor."""
+        return self._thread is not None
+
     def step(self) -> bool:
         """Handle one message by the definition of the language; False where there is none. For `interpreted` actors."""
         if self._thread is not None:
@@ -151,6 +156,10 @@ class Message:
         Errors: ArgumentError; ActorStoppedError; CheckError where a fault ended the actor.
         """
         self._check(given)
+        if not self._to.has_thread:
+            if not self.try_send(*given):
+                raise UnsupportedError("it is full, and nobody else empties it", where=self._to.name, cure="step() it")
+            return
         if self._put(self._to.address, *given) == mailbox.CLOSED:
             raise self._to.stopped_error()
 
@@ -173,6 +182,10 @@ class Message:
         if self._type.result is None:
             raise ArgumentError("answers nothing", where=f"{self._to.name}.{self._type.name}", cure="send it")
         self._check(given)
+        if not self._to.has_thread:
+            raise UnsupportedError(
+                "nobody would answer", where=self._to.name, cure="send it, step(), and look at state"
+            )
         slot = self._to.slots.get()
         box = self._to.address
         try:

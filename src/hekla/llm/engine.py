@@ -290,7 +290,6 @@ class LlmEngine:
             return AnswerRows(answer, chunk)
         position = len(answer.sequence.tokens)
         undo: list[tuple[int, bool]] = []
-        count = 0
         try:
             first = self._arrays.add_row(place, position, answer.state, answer.grammar)
             count = 1
@@ -302,11 +301,10 @@ class LlmEngine:
                     break
                 self._arrays.add_row(place + count, position + count, answer.state, answer.grammar)
                 count += 1
-        except EngineError as error:
-            if not count:
-                return AnswerRows(answer, chunk, error=str(error))
-        if answer.grammar is not None:
-            answer.grammar.go_back(len(undo))
+            if answer.grammar is not None:
+                answer.grammar.go_back(len(undo))
+        except EngineError as error:  # a grammar that became too hard: the end of its request, and of no other
+            return AnswerRows(answer, chunk, error=str(error))
         for token, was_new in reversed(undo):
             answer.state.unchosen(token, was_new=was_new)
         return AnswerRows(answer, chunk, first, count)

@@ -1,5 +1,6 @@
 """Chat templates: as transformers renders them, in a sandbox, and nothing a user writes becomes a control token."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -96,6 +97,16 @@ def test_a_conversation_is_written_as_the_template_says() -> None:
     assert prompt.tokens == tokeniser().encode(prompt.text, is_special=True)
     assert prompt.grammar is None
     assert rendered(CHAT_TEMPLATE, said("hello"), options={"add_generation_prompt": False}).tokens[-2:] == (END, 202)
+
+
+CHATS = json.loads((Path(__file__).parent / "vectors" / "chats.json").read_text())
+
+
+@pytest.mark.parametrize("row", CHATS["rows"], ids=lambda row: row["template"])
+def test_conversations_are_written_as_transformers_does(row: dict[str, Any]) -> None:
+    chosen = template(CHATS["templates"][row["template"]])
+    prompt = chosen.render(row["messages"], tools=row["tools"], options=row["options"])
+    assert prompt.text == row["text"]
 
 
 def test_what_a_user_types_stays_text() -> None:

@@ -188,3 +188,11 @@ def test_an_answer_cannot_command_the_terminal(run: Run, tmp_path: Path) -> None
     with running_server(tmp_path) as server:
         result = run("chat", "wild", "--url", server.http_url, "--temperature", "0", "--once", "x")
     assert result.output == "red [31m bell  31m done\n"
+
+
+def test_infer_shows_what_a_model_writes(run: Run, server: RunningServer) -> None:
+    result = run("infer", "words", "hello", "--url", server.http_url)
+    assert (result.exit_code, len(result.output) > 10) == (0, True)
+    first, second = json.loads(run("infer", "words", "one", "two", "--url", server.http_url, "--json").output)
+    assert (first["input"], second["input"]) == ("one", "two")
+    assert first["text"]

@@ -43,6 +43,7 @@ def test_the_commands_are_these() -> None:
         "explain proof",
         "explain vectorize",
         "infer",
+        "llm profile",
         "models describe",
         "models list",
         "models load",

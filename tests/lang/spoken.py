@@ -6,10 +6,13 @@
 from hekla.lang import (
     Array,
     View,
+    buffer,
     close_file,
+    drop,
     f32,
     i32,
     i64,
+    index,
     kernel,
     open_file,
     read,
@@ -87,4 +90,33 @@ def copies(arguments: View[u8, 1]) -> i32:
     close_file(source)
     close_file(target)
     print("copied", total)
+    return 0
+
+
+@kernel
+def refilled(arguments: View[u8, 1]) -> i32:
+    """Take and give back memory in many orders; then what is asked for must fit again, as one piece."""
+    size = index(integer_of(argument(arguments, 0), 0))
+    total = 0
+    for turn in range(40):
+        a = buffer(u8, 64 + turn * 37 % 500)
+        b = buffer(u8, 1 + turn * 91 % 900)
+        c = buffer(u8, 200)
+        total += len(a) + len(b) + len(c)
+        if turn % 3 == 0:
+            drop(a)
+            d = buffer(u8, 40)
+            drop(c)
+            total += len(d)
+        elif turn % 3 == 1:
+            drop(b)
+            e = buffer(u8, 1000)
+            drop(e)
+            drop(a)
+        else:
+            drop(c)
+            drop(a)
+            drop(b)
+    whole = buffer(u8, size)
+    print(total, len(whole))
     return 0

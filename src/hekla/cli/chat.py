@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hekla.cli.options import DEFAULT_URL, Url
-from hekla.cli.screen import AsJson, write_json
+from hekla.cli.screen import AsJson, printable, write_json
 
 if TYPE_CHECKING:
     from hekla.cli.chat_session import Answered, Session
@@ -114,7 +114,7 @@ def _answer(session: "Session", text: str, *, as_json: bool, with_speed: bool) -
     shown = ""
     try:
         for piece in session.ask(text):
-            shown = _printable(piece)
+            shown = printable(piece)
             if not as_json:
                 typer.echo(shown, nl=False)
                 sys.stdout.flush()
@@ -146,11 +146,6 @@ def _speed(answered: "Answered") -> str:
         f"[{answered.tokens} tokens, {answered.tokens_per_s:.1f} tokens/s, first after {first_ms:.0f} ms; "
         f"{answered.prompt_tokens} read{cached}]"
     )
-
-
-def _printable(text: str) -> str:
-    """Return a model's text without what would command the terminal."""
-    return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and not 127 <= ord(c) < 160))
 
 
 def _obey(session: "Session", line: str) -> None:
@@ -197,4 +192,4 @@ def _reset(session: "Session", rest: str) -> None:
 
 def _show_history(session: "Session", rest: str) -> None:
     for message in session.messages:
-        typer.echo(f"{message['role']}: {_printable(message['content'])}")
+        typer.echo(f"{message['role']}: {printable(message['content'])}")

@@ -153,6 +153,7 @@ class Compiled:
         return self.options.pool or standard_pool()
 
     @cached_property
+    @no_frames_of_ours
     def entry(self) -> Callable[..., Any]:  # Any: the kernel's arguments and result
         """The built-in function that runs the kernel: the fastest way to call it."""
         loaded = self._loaded
@@ -166,6 +167,7 @@ class Compiled:
 
         return loaded.bind(self.interface.name, slow)
 
+    @no_frames_of_ours
     def __call__(self, *given: Any) -> Any:
         return self.entry(*given)
 

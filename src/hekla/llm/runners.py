@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from hekla.kernels.llm.panels import NUMBERS
+from hekla.llm.checks import TargetKinds, check_target
 from hekla.llm.compiled.plan import Planner
 from hekla.llm.compiled.runner import CompiledRunner
 from hekla.llm.compiled.scratch import Scratch
@@ -12,6 +14,8 @@ from hekla.llm.options import LlmOptions
 from hekla.llm.reference import KvType, ReferenceRunner
 from hekla.llm.resources import RunnerSizes
 from hekla.llm.runner import ModelRunner
+from hekla.llm.tensors import Quantisation
+from hekla.runtime import cpu_features
 
 _REFERENCE_PAGE = 16
 _COMPILED_PAGE = 64
@@ -64,6 +68,7 @@ class CompiledMaker:
 
     def __init__(self, model: ModelFile, options: LlmOptions, *, max_rows: int) -> None:
         self._model, self._options, self._max_rows = model, options, max_rows
+        check_target(model.tensors, compiled_kinds(), model.name)
 
     def sizes(self) -> RunnerSizes:
         """Return what it will take."""
@@ -103,3 +108,10 @@ def runner_maker(model: ModelFile, options: LlmOptions, *, max_rows: int) -> Run
     if options.runner == "reference":
         return ReferenceMaker(model, options)
     return CompiledMaker(model, options, max_rows=max_rows)
+
+
+def compiled_kinds() -> TargetKinds:
+    """Return what the kernels compute with here. They are compiled for this very processor, whatever it can do."""
+    cpu = cpu_features()
+    name = f"{cpu.architecture} with vectors of {cpu.vector_bits} bits"
+    return TargetKinds(name, frozenset(kind for kind in Quantisation if kind.name in NUMBERS))

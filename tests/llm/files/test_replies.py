@@ -66,6 +66,15 @@ CASES: list[tuple[ToolFormat, str, str, Calls]] = [
         {0: ["f", '{"a": [1]}'], 1: ["g", "{}"]},
     ),
     (MISTRAL, "a list [1, 2]", "a list [1, 2]", {}),
+    (
+        MISTRAL,
+        'Sure.[TOOL_CALLS]f[ARGS]{"a": {"b": 1}}[TOOL_CALLS]g[CALL_ID]x1[ARGS]{}',
+        "Sure.",
+        {0: ["f", '{"a": {"b": 1}}'], 1: ["g", "{}"]},
+    ),
+    (MISTRAL, '[TOOL_CALLS]f{"a": 1} Done.', " Done.", {0: ["f", '{"a": 1}']}),
+    (MISTRAL, "[TOOL_CALLS]hello there", "[TOOL_CALLS]hello there", {}),
+    (MISTRAL, "[TOOL_CALLS]f[ARGS]", "[TOOL_CALLS]f[ARGS]", {}),
     (LLAMA3, '{"name": "f", "parameters": {"a": 1}}', "", {0: ["f", '{"a": 1}']}),
     (
         LLAMA3,

@@ -1,6 +1,7 @@
 """A text model and its engine's thread: admission, faults, ends."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -17,7 +18,7 @@ from hekla.base.errors import (
     UnavailableError,
 )
 from hekla.engines.ngram.engine import NgramOptions
-from hekla.serve.config import TextConfig
+from hekla.serve.config import QueueConfig, TextConfig
 from hekla.serve.text.model import Generation
 from hekla.serve.text.wish import Conversation, TextWish
 
@@ -96,6 +97,25 @@ def test_while_an_engine_is_made_again_requests_are_refused() -> None:
             world.fail_make = None
             await until(lambda: world.model.is_ready)
             assert await Reader(world.model, wish()).text()
+
+    run(test())
+
+
+def test_an_engine_that_hangs_is_given_up_and_made_again() -> None:
+    async def test() -> None:
+        async with text_world(queue=QueueConfig(run_timeout_ms=100)) as world:
+            (engine,) = world.engines
+            going = Reader(world.model, endless())
+            await going.first_token()
+            engine.hang = threading.Event()
+            error = await going.failure()
+            assert (type(error), "a step ran longer than 0.1 s" in str(error)) == (EngineError, True)
+            await until(lambda: world.model.is_ready)
+            assert await Reader(world.model, wish()).text()
+            told = len(going.events)
+            engine.hang.set()
+            await until(lambda: "close" in engine.told)
+            assert len(going.events) == told, "what hung is not heard of again"
 
     run(test())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests.text_models import CORPUS
 from hekla.base.errors import EngineError, HeklaError
 from hekla.engines.ngram.engine import NgramEngine, NgramOptions
 from hekla.protocols.text_engine import RequestId, Sampling, TextRequest, TokenEvent
-from hekla.serve.config import EngineConfig, ModelConfig, TextConfig
+from hekla.serve.config import EngineConfig, ModelConfig, QueueConfig, TextConfig
 from hekla.serve.observe.statistics import ModelStatistics
 from hekla.serve.text.model import OnText, TextModel
 from hekla.serve.text.wish import Begun, TextWish
@@ -27,6 +28,7 @@ class FaultyEngine(NgramEngine):
         self.fail_tidy: Exception | None = None
         self.fail_submit: Exception | None = None
         self.told: list[str] = []
+        self.hang: threading.Event | None = None
 
     def submit(self, request: TextRequest) -> None:
         if self.fail_submit is not None:
@@ -36,6 +38,8 @@ class FaultyEngine(NgramEngine):
     def step(self) -> Sequence[TokenEvent]:
         if self.fail_step is not None:
             raise self.fail_step
+        if self.hang is not None:
+            self.hang.wait(30)
         return super().step()
 
     def cancel(self, request_id: RequestId) -> None:
@@ -56,11 +60,13 @@ class FaultyEngine(NgramEngine):
 class World:
     """A model, and every engine that was made for it."""
 
-    def __init__(self, options: NgramOptions, text: TextConfig, on_text: OnText | None, idle_s: float) -> None:
+    def __init__(
+        self, options: NgramOptions, text: TextConfig, on_text: OnText | None, idle_s: float, queue: QueueConfig
+    ) -> None:
         self._options = options
         self.engines: list[FaultyEngine] = []
         self.fail_make: Exception | None = None
-        config = ModelConfig("faulty", Path("model.toml"), EngineConfig("ngram"), text=text)
+        config = ModelConfig("faulty", Path("model.toml"), EngineConfig("ngram"), queue=queue, text=text)
         self.model = TextModel(config, 1, self.make(), self.make, ModelStatistics(), on_text, idle_s)
 
     def make(self) -> FaultyEngine:
@@ -76,9 +82,10 @@ async def text_world(
     text: TextConfig | None = None,
     on_text: OnText | None = None,
     idle_s: float = 1.0,
+    queue: QueueConfig | None = None,
 ) -> AsyncIterator[World]:
     """Make a model and free it at the end."""
-    world = World(options or NgramOptions(), text or TextConfig(), on_text, idle_s)
+    world = World(options or NgramOptions(), text or TextConfig(), on_text, idle_s, queue or QueueConfig())
     try:
         yield world
     finally:

@@ -55,7 +55,7 @@ class TextRoutes:
         answers = asked.wish.answers
         form = ChatForm(asked, model.engine, int(time.time()))
         parsers = [model.engine.reply_parser(asked.tools) if asked.tools else None for _ in range(answers)]
-        self._start(exchange, model, adapter, asked.wish, form, parsers, asked.is_stream)
+        self._start(exchange, model, adapter, asked.wish, form, parsers, asked.is_stream, asked.may_call_once)
 
     def _completion(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
         asked = read_completion(exchange)
@@ -69,7 +69,7 @@ class TextRoutes:
         model, adapter = self._model(asked.model)
         form = ResponsesForm(asked, model.engine, int(time.time()), self._store.keep)
         parsers = [model.engine.reply_parser(asked.tools) if asked.tools else None]
-        self._start(exchange, model, adapter, asked.wish, form, parsers, asked.is_stream)
+        self._start(exchange, model, adapter, asked.wish, form, parsers, asked.is_stream, asked.may_call_once)
 
     def _response(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
         _answer(exchange, self._store.find(parameters[0]).document)
@@ -100,8 +100,9 @@ class TextRoutes:
         form: Form,
         parsers: Sequence[ReplyParser | None],
         is_stream: bool,
+        may_call_once: bool = False,
     ) -> None:
-        drafts = [Draft(index, parser) for index, parser in enumerate(parsers)]
+        drafts = [Draft(index, parser, may_call_once=may_call_once) for index, parser in enumerate(parsers)]
         reply = TextReply(exchange, self._router, form, drafts, is_stream)
         reply.follow(model.start(_with_adapter(wish, adapter), reply))
 

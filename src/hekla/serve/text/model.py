@@ -88,8 +88,13 @@ class TextModel:
         self._none_left = asyncio.Event()
         self._to_prepare: queue.SimpleQueue[tuple[Generation, Terms] | None] = queue.SimpleQueue()
         self._preparer = threading.Thread(target=self._prepare_all, name="hekla-text-prompts", daemon=True)
+        self._make_engine, self._idle_s = make_engine, idle_s
+        self._longest_step_s = config.queue.run_timeout_ms / 1e3
+        self._watch: asyncio.TimerHandle | None = None
         self._preparer.start()
         self._runner.start()
+        if self._longest_step_s:
+            self._look_for_hang()
 
     @property
     def name(self) -> str:
@@ -167,9 +172,26 @@ class TextModel:
 
     def close(self) -> None:
         """End the threads and free the engine. Waits; not from the event loop."""
+        if self._watch is not None:
+            self._loop.call_soon_threadsafe(self._watch.cancel)
         self._to_prepare.put(None)
         self._preparer.join()
         self._runner.close()
+
+    def _look_for_hang(self) -> None:
+        """Give up an engine whose step takes longer than it may, with its thread, and make another."""
+        self._watch = self._loop.call_later(self._longest_step_s / 4, self._look_for_hang)
+        hung = self._runner
+        if hung.step_s <= self._longest_step_s:
+            return
+        error = EngineError(
+            f"a step ran longer than {self._longest_step_s:g} s", where=f"model {self.name!r}", cure="retry"
+        )
+        _log.error("the engine of model %s hangs and is loaded again", self.name)
+        hung.abandon()
+        self._runner = TextRunner(hung.engine, self._make_engine, self, self._idle_s, status=hung.status)
+        self.on_engine_failed(error)
+        self._runner.start()
 
     # Admission
 

@@ -50,11 +50,18 @@ class TextRunner:
     """One engine and its thread. Made on the event loop that is told."""
 
     def __init__(
-        self, engine: TextEngine, make_engine: Callable[[], TextEngine], watcher: Watcher, idle_s: float = 1.0
+        self,
+        engine: TextEngine,
+        make_engine: Callable[[], TextEngine],
+        watcher: Watcher,
+        idle_s: float = 1.0,
+        *,
+        status: TextEngineStatus | None = None,
     ) -> None:
+        """With a `status` the engine is another thread's that hangs in it: one of our own is made first."""
         self.engine = engine  # for the methods any thread may call
-        self.status: TextEngineStatus = engine.status()  # as of the last look
-        self.is_ready = True
+        self.is_ready = status is None
+        self.status: TextEngineStatus = engine.status() if status is None else status  # as of the last look
         self._make_engine, self._watcher, self._idle_s = make_engine, watcher, idle_s
         self._loop = asyncio.get_running_loop()
         # What others hand over and what the loop is told: appended and taken one by one, which needs no lock.
@@ -62,7 +69,8 @@ class TextRunner:
         self._news: deque[Callable[[], None]] = deque()
         self._is_posted = False
         self._wake = threading.Event()
-        self._is_closing = False
+        self._is_closing = self._is_abandoned = False
+        self._began_s = 0.0  # the step that runs
         self._looked_s = 0.0
         self._thread = threading.Thread(target=self._work, name=f"hekla-text-{engine.info.name}", daemon=True)
 
@@ -80,6 +88,17 @@ class TextRunner:
         self._commands.extend(request_ids)
         self._wake.set()
 
+    @property
+    def step_s(self) -> float:
+        """How long the step that runs has run; 0 between steps. Any thread."""
+        began_s = self._began_s
+        return time.monotonic() - began_s if began_s else 0.0
+
+    def abandon(self) -> None:
+        """Leave the thread to itself: it hangs. Should it ever come back, it closes its engine and ends."""
+        self._is_closing = True
+        self._is_abandoned = True
+
     def close(self) -> None:
         """End the thread and close the engine. Waits; not from the event loop."""
         self._is_closing = True
@@ -93,6 +112,8 @@ class TextRunner:
 
     def _work(self) -> None:
         is_tidy = False
+        if not self.is_ready:
+            self._make_again()
         while not self._is_closing:
             self._wake.clear()
             self._take_commands()
@@ -136,11 +157,14 @@ class TextRunner:
         self._tell(lambda: self._watcher.on_refused(submission, refusal))
 
     def _step(self) -> None:
+        self._began_s = time.monotonic()
         try:
             events = self.engine.step()
         except Exception as error:  # noqa: BLE001 - an engine's fault must not end its thread
+            self._began_s = 0.0
             self._replace(error)
             return
+        self._began_s = 0.0
         if events:
             self._tell(lambda: self._watcher.on_events(events))
         if time.monotonic() - self._looked_s >= _STATUS_S:
@@ -165,6 +189,9 @@ class TextRunner:
         with contextlib.suppress(Exception):  # a plug-in's code; it is gone either way
             self.engine.close()
         self._tell(lambda: self._watcher.on_engine_failed(failure))
+        self._make_again()
+
+    def _make_again(self) -> None:
         wait_s = _FIRST_RETRY_S
         while not self._is_closing:
             try:
@@ -190,6 +217,8 @@ class TextRunner:
 
     def _tell(self, news: Callable[[], None]) -> None:
         """Have something called on the event loop. One wake-up serves all that happens until the loop comes round."""
+        if self._is_abandoned:
+            return
         self._news.append(news)
         if not self._is_posted:
             self._is_posted = True

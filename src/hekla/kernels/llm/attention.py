@@ -89,14 +89,16 @@ def page_scores(
 @kernel(inline=True)
 def page_weights(
     scores: MutView[f32, 2], value_scales: View[f32, 1], scale_base: index, first_position: index, count: index,
-    position: index, window: index, tops: MutView[f32, 1], factors: MutView[f32, 1], totals: MutView[f32, 2],
-    *, rows: Const, group: Const, is_scaled: Const,
+    position: index, last: index, window: index, tops: MutView[f32, 1], factors: MutView[f32, 1],
+    totals: MutView[f32, 2], *, rows: Const, group: Const, is_scaled: Const, is_causal: Const,
 ):  # fmt: skip
     """Turn the scores of a page into weights; row r is of the token at `position` + r // group."""
     whole = (count + 15) // 16
     places = iota(i32, width=16)
     for r in unroll(range(rows)):
-        newest = i32(position + r // group - first_position)
+        newest = i32(last - first_position)
+        if is_causal:
+            newest = i32(position + r // group - first_position)
         oldest = i32(-1)
         if window > 0:
             oldest = newest - i32(window)
@@ -162,12 +164,13 @@ def page_output(
 def attend(
     queries: View[f32, 1], first: index, keys: View[K, 1], key_scales: View[f32, 1], values: View[K, 1],
     value_scales: View[f32, 1], table: View[i32, 1], layer_page: index, kv_heads: index, kv_head: index,
-    position: index, window: index, out: MutView[f32, 1], out_first: index,
+    position: index, last: index, window: index, out: MutView[f32, 1], out_first: index,
     *, tokens: Const, group: Const, stride: Const, out_stride: Const, head_width: Const, page: Const, cap: Const,
-    is_scaled: Const,
+    is_scaled: Const, is_causal: Const,
 ):  # fmt: skip
     """Attend `tokens` tokens from `position` on, the heads of one head of keys; queries and out from their elements.
 
+    They see positions up to `last`, and where is_causal none after their own.
     `layer_page`: the number of the layer's page 0 among all layers' pages. `window` 0: to the start.
     """
     rows: Const = tokens * group
@@ -179,7 +182,6 @@ def attend(
     begin = 0
     if window > 0:
         begin = max(0, position + 1 - window) // page
-    last = position + tokens - 1
     for p in range(begin, last // page + 1):
         base = (layer_page + index(table[p])) * kv_heads + kv_head
         count = min(page, last + 1 - p * page)
@@ -189,8 +191,8 @@ def attend(
             rows=rows, group=group, stride=stride, head_width=head_width, page=page, cap=cap, is_scaled=is_scaled,
         )  # fmt: skip
         page_weights(
-            scores.mut(), value_scales, base * page, p * page, count, position, window, tops.mut(), factors.mut(),
-            totals.mut(), rows=rows, group=group, is_scaled=is_scaled,
+            scores.mut(), value_scales, base * page, p * page, count, position, last, window, tops.mut(), factors.mut(),
+            totals.mut(), rows=rows, group=group, is_scaled=is_scaled, is_causal=is_causal,
         )  # fmt: skip
         page_output(
             values, base * page * head_width, count, keys, after * page * head_width, scores.view(), factors.view(),
@@ -266,9 +268,10 @@ def keep_and_attend(
             kind=kind, head_width=32, page=16,
         )  # fmt: skip
     attend(
-        rows, position * stride, keys, key_scales, values, value_scales, table, 0, 1, 0, position, window, out, 0,
+        rows, position * stride, keys, key_scales, values, value_scales, table, 0, 1, 0, position,
+        position + tokens - 1, window, out, 0,
         tokens=tokens, group=group, stride=stride, out_stride=group * 32, head_width=32, page=16, cap=cap,
-        is_scaled=kind == "int8",
+        is_scaled=kind == "int8", is_causal=True,
     )  # fmt: skip
 
 

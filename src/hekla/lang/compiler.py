@@ -94,9 +94,7 @@ def build(module: Module, function: Function, text: Text, flags: Flags, cache: C
     check = partial(check_loops, text, written, flags) if watched else None
     code, found = object_code(written, text.target, flags, cache, check)
     exports = [ENTRY, ENVIRONMENT, *([POOL] if text.parallel else [])]
-    known = replace(
-        interface_of(function), sites=tuple(text.sites), parallel=text.parallel, edges=tuple(module.edges)
-    )
+    known = replace(interface_of(function), sites=tuple(text.sites), parallel=text.parallel, edges=tuple(module.edges))
     return Built(known, link_image(code, exports)), found
 
 

@@ -1,4 +1,4 @@
-"""Threads of products: the pool of parallel loops (llvm/pool_code.py) in programs without any library and shared objects.
+"""Threads of products: the pool of parallel loops (llvm/pool_code.py) in programs and shared objects, and locks.
 
 The pool starts at the first loop of two iterations or more, with as many threads as the process may use processors;
 HEKLA_THREADS in the environment overrides. A program makes threads by clone(2); a shared object by pthread_create,

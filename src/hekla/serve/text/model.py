@@ -14,9 +14,11 @@ from typing import Protocol
 
 from hekla.base.errors import (
     CancelledError,
+    ConfigError,
     EngineError,
     HeklaError,
     InputError,
+    NotFoundError,
     OverloadedError,
     UnavailableError,
     quoted,
@@ -137,8 +139,13 @@ class TextModel:
         Errors: UnavailableError, OverloadedError (at once, nothing was computed); InputError for a priority.
         """
         count = len(wish.prompts) * wish.answers
-        terms = self._terms(wish)
-        self._admit(count)
+        try:
+            terms = self._terms(wish)
+            self._admit(count)
+        except HeklaError as error:
+            if wish.is_counted:
+                self.statistics.failed(error, time.monotonic() - wish.received_s)
+            raise
         generation = Generation(self, wish, receiver, [RequestId(next(self._ids)) for _ in range(count)])
         if not self._live:
             self._last_end_s = time.monotonic()
@@ -188,7 +195,7 @@ class TextModel:
     async def load_adapter(self, name: str, folder: str) -> None:
         """Make an adapter ready, between two steps; `folder` is below the version's own.
 
-        Errors: InputError for a name or a folder that will not do; ConflictError, ModelFileError, TooLargeError.
+        Errors: InputError for a name, a folder or files that will not do; NotFoundError, ConflictError, TooLargeError.
         """
         if not _ADAPTER.fullmatch(name):
             raise InputError(f"is {quoted(name)}", where="$.lora_name", cure="letters, digits, '.', '_' and '-'")
@@ -196,7 +203,12 @@ class TextModel:
         path = (own / folder).resolve()
         if not folder or not path.is_relative_to(own.resolve()):
             raise InputError("leads out of the model's folder", where="$.lora_path", cure=f"put it below {own}")
-        await self._errand(lambda engine: engine.load_adapter(name, path))
+        if not await asyncio.to_thread(path.is_dir):
+            raise NotFoundError(f"the model has no folder {quoted(folder)}", where="$.lora_path")
+        try:
+            await self._errand(lambda engine: engine.load_adapter(name, path))
+        except ConfigError as error:  # the caller chose the files: not a fault of the server's own
+            raise InputError(error.message, where="$.lora_path", cure=error.cure) from error
         self._adapters[name] = path
 
     async def unload_adapter(self, name: str) -> None:

@@ -11,16 +11,8 @@ from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, neighbours_at
 from hekla.kernels.graph_offer import offer
 from hekla.kernels.graph_pool import insert, key_of, node_of
 from hekla.kernels.graph_prune import fetch_own, prune_list
-from hekla.kernels.graph_search import (
-    ALL_HOPS,
-    RECENT,
-    STATE_FOUND,
-    STATE_TOUCHED,
-    STATE_WORDS,
-    begin,
-    forget,
-    walk,
-)
+from hekla.kernels.graph_search import begin, walk
+from hekla.kernels.graph_state import ALL_HOPS, RECENT, STATE_FOUND, STATE_TOUCHED, STATE_WORDS, forget
 from hekla.lang import (
     Array,
     Const,

@@ -43,7 +43,7 @@ class GraphOptions:
     its nodes.
     """
 
-    bits: int = 1
+    bits: int = 2
     seed: int = 0
     shares: int = 6
     refinements: int = 1

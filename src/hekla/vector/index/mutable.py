@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hekla.base.errors import InputError, TooLargeError
+from hekla.base.errors import InputError, TooLargeError, UnsupportedError
 from hekla.kernels.graph_explore import explore_nodes, link_nodes, measure_lists
 from hekla.kernels.graph_layout import ADDED_AT, DEGREE, HEADER
 from hekla.kernels.graph_offer import empty_lists
@@ -60,6 +60,8 @@ class GrowingGraph:
     def of(cls, index: GraphIndex, options: GraphOptions | None = None, *, threads: int = 1) -> "GrowingGraph":
         """Return a growing copy of an index."""
         graph = cls(index.space.dimension, index.space.metric, options, threads=threads)
+        if index.graph.own:
+            raise UnsupportedError("small blocks do not grow", where="index", cure="grow the graph they were made of")
         graph._young = None
         graph._adopt(index.pinned())
         return graph

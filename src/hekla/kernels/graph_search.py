@@ -1,6 +1,6 @@
 """Search of a graph of blocks (`graph_layout`): one native call finds the nearest of a query, or of many.
 
-Shapes:  blocks (n, words) u32; roots (r, words) u32: blocks around the mean whose neighbours are where a search begins;
+Shapes:  blocks (n, words) u32; roots (r, words) u32: blocks whose neighbours are where a search begins;
          query (d,) f32 with mean (d,), signs (4, w) and scale (`graph_rotate`); allowed, dead: bitmaps over nodes,
          u64, or
          of length 0: a node is found if allowed and not dead; best (capacity,) u64: keys of what was found
@@ -31,7 +31,7 @@ from hekla.kernels.graph_compact import (
 )
 from hekla.kernels.graph_encode import encode_blocks, own_vectors, sample_blocks
 from hekla.kernels.graph_estimate import PLANES, bit_planes, estimates, nearer, own_distance
-from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, HEADER, neighbours_at
+from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, HEADER, LEADS_TO_ROOTS_AT, neighbours_at
 from hekla.kernels.graph_pool import FULL_KEY, NODE_MASK, PASSING, TAKEN, distance_of, insert, key_of, node_of
 from hekla.kernels.graph_prune import fetch_own
 from hekla.kernels.graph_rotate import reference_rotate_rows, rotate, rotation_signs
@@ -54,6 +54,7 @@ from hekla.kernels.graph_state import (
     STATE_TOUCHED,
     STATE_WORDS,
     UNFINISHED,
+    WAYS,
     consider,
     forget,
     has_unread,
@@ -114,15 +115,37 @@ def begin(
     bits: Const,
     filtered: Const,
 ):
-    """Put the nodes nearest by estimate from the mean into the pool: the places a search begins at."""
+    """Put the entries nearest by estimate into the pool: the places a search begins at.
+
+    Roots that lead to roots come first: the nearest of what they lead to are read; where there are none, all roots are.
+    """
     found = Array[f32, DEGREE](0.0)
     starts = Array[u64, STARTS](0)
+    ways = Array[u64, WAYS](0)
     size = 0
+    read = roots.shape[0]
+    tops = 0
     square = square_of(query)
-    for r in range(roots.shape[0]):
-        estimates(roots, r, planes, sums, len(query), square, found.mut(), bits=bits)
+    width = len(query)
+    while tops < roots.shape[0] and roots[tops, LEADS_TO_ROOTS_AT] != 0:
+        estimates(roots, tops, planes, sums, width, square, found.mut(), bits=bits)
         for slot in range(DEGREE):
-            other = index(roots[r, neighbours_at(len(query)) + slot])
+            root = index(roots[tops, neighbours_at(width) + slot])
+            if root < roots.shape[0] and insert(ways.mut(), size, key_of(found[slot], u32(root))) < WAYS:
+                size = min(size + 1, WAYS)
+        tops += 1
+    if tops > 0:
+        read = size
+    size = 0
+    for r in range(read):
+        root = r
+        near = square
+        if tops > 0:
+            root = node_of(ways[r])
+            near = own_distance(roots, root, query)
+        estimates(roots, root, planes, sums, width, near, found.mut(), bits=bits)
+        for slot in range(DEGREE):
+            other = index(roots[root, neighbours_at(width) + slot])
             if other < n:
                 key = key_of(found[slot], low_word(allowed, dead, other, filtered=filtered))
                 if insert(starts.mut(), size, key) < STARTS and size < STARTS:

@@ -83,6 +83,14 @@ def _groups(
             yield from _groups(points, squares, part, 1, generator, threads)
 
 
+def nearest_leaders(
+    points: NDArray[np.float32], members: NDArray[np.uint32], leaders: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """Return for each member the place in `leaders` of its nearest one, (len(members),); both number rows of points."""
+    squares = np.einsum("ij,ij->i", points, points)
+    return _nearest_leaders(points, squares, members, leaders, 1, 1).reshape(-1)
+
+
 def _nearest_leaders(
     points: NDArray[np.float32],
     squares: NDArray[np.float32],

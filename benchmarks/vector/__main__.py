@@ -1,4 +1,6 @@
-"""python -m benchmarks.vector: our indexes beside their peers on one seeded set, one process each, one after the other."""
+"""python -m benchmarks.vector: our indexes beside their peers on one seeded set, one process each, one after the
+other.
+"""
 
 import argparse
 import json
@@ -69,9 +71,12 @@ def main() -> None:
     print("| index | " + " | ".join(f"q/s at {t:.2f}" for t in TARGETS) + " | most | bytes | build CPU s |")
     print("|---|" + "---|" * (len(TARGETS) + 3))
     for name in options.only.split(","):
-        peer = [environments.python(), environments.PEERS / "run.py", name, path, threads]
-        command = [sys.executable, "-m", "benchmarks.vector.ours", path, threads] if name == "ours" else peer
-        environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "HEKLA_THREADS"), threads)}
+        peer = [str(environments.python()), str(environments.PEERS / "run.py"), name, str(path), threads]
+        command = [sys.executable, "-m", "benchmarks.vector.ours", str(path), threads] if name == "ours" else peer
+        environment = {
+            **os.environ,
+            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "HEKLA_THREADS"), threads),
+        }
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode:
             print(f"| {name} failed: {done.stderr.strip().splitlines()[-1]} |")

@@ -1,4 +1,5 @@
-"""The peers' libraries in a virtual environment of their own, outside the repository: $XDG_CACHE_HOME/hekla/bench/vector.
+"""The peers' libraries in a virtual environment of their own, outside the repository:
+$XDG_CACHE_HOME/hekla/bench/vector.
 
 `python -m benchmarks.vector.environments` makes it if it is missing or its requirements changed.
 """

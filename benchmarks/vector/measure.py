@@ -1,7 +1,7 @@
 """Measuring one index: build it, sweep its knob, and write what came of it. Imported by ours and by the peers' process.
 
-Each point is (knob, recall@10, queries per CPU second, queries per second of the clock), best of several rounds. With one
-thread on an idle machine both rates are the same; on a shared one the CPU's is what the code costs.
+Each point is (knob, recall@10, queries per CPU second, queries per second of the clock), best of several rounds. With
+one thread on an idle machine both rates are the same; on a shared one the CPU's is what the code costs.
 """
 
 import json
@@ -43,7 +43,9 @@ def timed(make: Callable[[], Any]) -> tuple[Any, float]:  # Any: an index of any
     return made, time.process_time() - used
 
 
-def report(name: str, build_cpu_s: float, bytes_per_vector: float, points: list[tuple[int, float, float, float]]) -> None:
+def report(
+    name: str, build_cpu_s: float, bytes_per_vector: float, points: list[tuple[int, float, float, float]]
+) -> None:
     """Print one result as a line of JSON."""
     print(json.dumps({"name": name, "build_cpu_s": build_cpu_s, "bytes": bytes_per_vector, "points": points}))
     sys.stdout.flush()

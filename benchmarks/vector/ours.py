@@ -1,6 +1,7 @@
 """Measure our indexes: python -m benchmarks.vector.ours SET.npz THREADS; one line of JSON for each variant."""
 
 import sys
+from functools import partial
 
 import numpy as np
 
@@ -22,10 +23,10 @@ def main() -> None:
         report(name, cpu, index.bytes_per_vector, sweep(search, EFS, nearest))
 
     for bits in (2, 1):
-        index, cpu = timed(lambda bits=bits: build_graph(rows, Metric.L2, GraphOptions(bits=bits), threads=threads))
+        index, cpu = timed(partial(build_graph, rows, Metric.L2, GraphOptions(bits=bits), threads=threads))
         measured(f"hekla, codes of {bits} bit{'s' * (bits > 1)} beside the node", index, cpu)
     for own in (16, 8, 4):
-        small, more = timed(lambda own=own: index.compacted(own, threads=threads))
+        small, more = timed(partial(index.compacted, own, threads=threads))
         measured(f"hekla compact, own codes of {own} bits", small, cpu + more)
 
 

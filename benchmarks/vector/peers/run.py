@@ -95,7 +95,9 @@ def faiss_ivfpq(rows, queries, nearest, threads):
         return index.search(queries, K)[1]
 
     size = file_bytes(lambda path: faiss.write_index(index, path)) / len(rows)
-    report("faiss IVF-PQ fast scan + refine", cpu, size, sweep(search, (1, 2, 4, 6, 9, 14, 20, 30, 45, 70, 100), nearest))
+    report(
+        "faiss IVF-PQ fast scan + refine", cpu, size, sweep(search, (1, 2, 4, 6, 9, 14, 20, 30, 45, 70, 100), nearest)
+    )
 
 
 def svs(rows, queries, nearest, threads):

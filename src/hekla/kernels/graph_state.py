@@ -14,7 +14,7 @@ from hekla.lang import Const, MutView, Vec, View, f32, fma, index, kernel, load,
 LANES = 16
 FLIGHT = 8  # places for nodes on their way, a power of two
 STARTS = 8  # nodes a search begins at
-WAYS = 6  # roots that are read of those the first ones lead to
+WAYS = 8  # roots that are read of those the first ones lead to
 STATE_FOUND, STATE_HOPS, STATE_SIZE, STATE_PASSING, STATE_STEP, STATE_NEXT, STATE_TOUCHED = 0, 1, 2, 3, 4, 5, 6
 STATE_WORDS = 8
 RECENT = 2048  # places for the last estimate of a node, by the lowest bits of its number

@@ -76,14 +76,18 @@ class GraphIndex:
         return plan_of(self.graph, ef, allowed, dead)
 
     def pinned(self) -> "GraphIndex":
-        """Return a copy in this process's own memory, on huge pages where the system has them: a page walk less per hop."""
+        """Return a copy in this process's own memory, on huge pages where the system has them: a page walk less per
+        hop.
+        """
         graph = self.graph
         return GraphIndex(replace(graph, blocks=own_memory(graph.blocks), roots=own_memory(graph.roots)))
 
     def compacted(self, own: int = 8, *, threads: int = 1) -> "GraphIndex":
-        """Return the same graph in small blocks, with own codes of 16, 8 or 4 bits: 272 bytes a vector of 128 coordinates at 8.
+        """Return the same graph in small blocks, with own codes of 16, 8 or 4 bits: 272 bytes a vector of 128
+        coordinates at 8.
 
-        A search is slower, and of 4 bits needs `reranked`. Errors: UnsupportedError for an index that is compact already.
+        A search is slower, and of 4 bits needs `reranked`. Errors: UnsupportedError for an index that is compact
+        already.
         """
         graph = self.graph
         if graph.own or own not in OWN_BITS:

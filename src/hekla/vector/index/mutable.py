@@ -178,7 +178,8 @@ class GrowingGraph:
         full = np.full(len(rows), len(rows), np.uint32)
         measure_lists(old, first, space.width, self._threads, together, full, lists, sizes)
         explore_nodes(
-            old, graph.roots, first, space.width, self._options.explored, AHEAD, self._threads, lists, sizes,
+            old, graph.roots, np.arange(first, last, dtype=np.uint32), space.width, self._options.explored, AHEAD,
+            self._threads, lists, sizes, np.zeros(len(rows), np.uint8),
             bits=graph.bits,
         )  # fmt: skip
         link_nodes(old, first, space.width, SLACK, lists, sizes, bits=graph.bits)

@@ -197,7 +197,8 @@ class _Search:
             search_one(
                 graph.blocks, graph.roots, self.given, space.mean, space.signs, space.scale, self.allowed, self.dead,
                 self.ef, AHEAD, hops, scratch.query, scratch.planes, scratch.sums, self.pool, self.best, scratch.seen,
-                scratch.touched, scratch.recent, scratch.cut, scratch.state, bits=graph.bits, own=graph.own, filtered=self.is_filtered,
+                scratch.touched, scratch.recent, scratch.cut, scratch.state, bits=graph.bits, own=graph.own,
+                filtered=self.is_filtered,
             )  # fmt: skip
             if until is None or scratch.state[STATE_STEP] != UNFINISHED or hops >= max_hops:
                 return False

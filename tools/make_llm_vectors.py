@@ -11,7 +11,7 @@ What is recorded, all of token ids, so that a test needs no tokeniser:
     greedy                     (20, 64) i32 the likeliest continuation, past end tokens
     margin                     (20, 64) f32 the logit of the token chosen less the next likeliest's
     logits_at, logits          (64,) i32 ids, and their logits (m, 64) f32 at every position of the first 4 prompts
-    text, text_loss            a text (t,) i32, and -log p of each of its tokens but the first (t - 1,) f32
+    text, text_loss            text.txt (t,) i32, and -log p of each of its tokens but the first (t - 1,) f32
 """
 
 import sys
@@ -49,25 +49,7 @@ PROMPTS = (
     "Je m'appelle Marie et j'habite à",
 )
 ANSWER_TOKENS = 64
-TEXT = """\
-The harbour had been quiet since the ferry company went out of business. In the mornings an old man walked his \
-dog along the quay, counting the boats that were left, and each year there were fewer of them. He told anybody \
-who asked that the trade would come back, because trade always did: in his grandfather's time it had been \
-herring, in his father's coal, and in his own the summer visitors with their cameras and their children. What \
-the next thing would be he could not say. Perhaps it would be the wind. Engineers had come from the city to \
-measure how hard it blew on the cliffs, and they had left behind a thin steel mast with four small cups that \
-never stopped turning.
-
-His granddaughter studied physics. When she came home for the holidays she explained to him that the power in \
-the wind grows with the cube of its speed, so that a place with twice the wind gives eight times the energy. He \
-thought about this for a long while. Then he said that it was the same with debts, and with storms, and with \
-gossip: a little more of it, and everything is different. She laughed, and wrote the sentence down in the back \
-of her notebook, between a list of things to buy and the proof of a theorem that she had not yet understood.
-
-In October the first barge arrived. It carried blades so long that the road to the cliffs had to be widened at \
-three corners, and for that the council bought a strip of his garden. With the money he had the roof mended. On \
-the day the machine began to turn, the whole village stood in the rain to watch, and nobody spoke, because it \
-made so little noise."""
+TEXT = Path(__file__).parents[1] / "tests/llm/vectors/text.txt"
 
 
 def config_of(config: ModelConfig) -> Any:  # Any: transformers has no types
@@ -149,6 +131,15 @@ def state_of(file: ModelFile) -> dict[str, Any]:  # Any: torch tensors
     return state
 
 
+def surprise(model: Any, tokeniser: Any) -> tuple[list[int], Any]:  # Any: transformers and torch have no types
+    """Return the text's tokens, and -log p of all but the first."""
+    text = tokeniser(TEXT.read_text())["input_ids"]
+    natural = torch.log_softmax(model(torch.tensor([text])).logits[0, :-1], dim=-1)
+    loss = -natural[torch.arange(len(text) - 1), torch.tensor(text[1:])].numpy()
+    print(len(text), "tokens of text, perplexity", float(np.exp(loss.mean())))
+    return text, loss
+
+
 def record(path: Path, target: Path) -> None:
     """Write the vectors of one model."""
     torch.set_num_threads(1)
@@ -179,10 +170,7 @@ def record(path: Path, target: Path) -> None:
             greedy.append(chosen)
             margins.append(margin)
             print(repr(PROMPTS[number]), "->", repr(tokeniser.decode(chosen)[:80]), flush=True)
-        text = tokeniser(TEXT)["input_ids"]
-        natural = torch.log_softmax(model(torch.tensor([text])).logits[0, :-1], dim=-1)
-        loss = -natural[torch.arange(len(text) - 1), torch.tensor(text[1:])].numpy()
-    print("perplexity of the text", float(np.exp(loss.mean())))
+        text, loss = surprise(model, tokeniser)
     np.savez_compressed(
         target,
         prompts=np.concatenate([np.array(prompt, np.int32) for prompt in prompts]),

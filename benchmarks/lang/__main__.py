@@ -15,12 +15,17 @@ def main() -> None:
     options = parser.parse_args()
     for name in ONE_THREAD:
         os.environ[name] = "1"
-    from benchmarks.lang.report import COMPILING, SECTIONS, report  # NumPy reads the environment when it is imported
+    from benchmarks.lang.report import (
+        COMPILING,
+        SECTIONS,
+        SIZES,
+        report,
+    )  # NumPy reads the environment when it is imported
 
     only = [name for name in options.only.split(",") if name]
     for name in only:
-        if name not in (*SECTIONS, COMPILING):
-            parser.error(f"no section {name!r}; there are {', '.join([*SECTIONS, COMPILING])}")
+        if name not in (*SECTIONS, COMPILING, SIZES):
+            parser.error(f"no section {name!r}; there are {', '.join([*SECTIONS, COMPILING, SIZES])}")
     report(only, options.seconds, markdown=options.markdown)
 
 

@@ -28,7 +28,7 @@ class Compilation:
 
     def cells(self) -> list[str]:
         """Return what the table shows."""
-        return [self.name, f"{self.cold_ms:.0f}", f"{self.warm_ms:.0f}", str(self.warm_compiles), str(self.code_bytes)]
+        return [self.name, f"{self.cold_ms:.0f}", f"{self.warm_ms:.1f}", str(self.warm_compiles), str(self.code_bytes)]
 
 
 def compilations() -> Sequence[Compilation]:
@@ -50,8 +50,8 @@ def _first_use(sweep: Sweep, cache: CodeCache) -> tuple[float, bool, int]:
     compiled = fresh.compiled_for(case, dict(sweep.named))
     assert compiled.entry is not None
     spent = time.perf_counter() - start
-    code, was_cached = compiled.code
-    return spent * 1e3, was_cached, len(code)
+    built, was_cached = compiled.code
+    return spent * 1e3, was_cached, len(built.image.content)
 
 
 def _sum(found: Sequence[Compilation]) -> Compilation:

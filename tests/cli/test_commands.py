@@ -36,12 +36,14 @@ IDS = [" ".join(path) for path, _ in ALL]
 def test_the_commands_are_these() -> None:
     assert sorted(IDS) == [
         "build",
+        "chat",
         "doctor",
         "explain asm",
         "explain layout",
         "explain proof",
         "explain vectorize",
         "infer",
+        "llm profile",
         "models describe",
         "models list",
         "models load",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hekla.base.errors import ConfigError
-from hekla.cli.wiring import PluginLoader, installed_engines, installed_stages, unique
+from hekla.cli.wiring import PluginLoader, installed_engines, installed_stages, installed_text_engines, unique
 from hekla.protocols.engine import EngineSource
 
 SOURCE = EngineSource("m", 1, Path())
@@ -15,6 +15,7 @@ SOURCE = EngineSource("m", 1, Path())
 def test_the_engines_of_this_distribution_are_found() -> None:
     assert {"onnxruntime", "python", "process"} <= set(installed_engines())
     installed_stages()
+    assert {"llm", "ngram"} <= set(installed_text_engines())
 
 
 def test_two_things_under_one_name_are_refused_with_both_named() -> None:

@@ -9,6 +9,7 @@ from tests.conformance.triton_clients import KINDS, TritonClient
 from tests.conformance.triton_models import write_running_sum, write_triton_models
 from tests.model_folders import ONNX_TYPE, write_identity_model
 from tests.running_server import RunningServer, running_server
+from tests.text_models import write_text_model
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +27,7 @@ def server(triton_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     write_identity_model(identities, "spare", "FP32")
     write_running_sum(identities)
     write_embedder(identities)
+    write_text_model(identities, "words")
     with running_server(
         triton_models, identities, args=["--python-models", str(triton_models), "--python-models", str(identities)]
     ) as running:

@@ -16,6 +16,8 @@ from hekla import __version__
 from hekla.serve.openapi.document import openapi_document
 
 load_all_checks()
+# Half of what is generated for them asks for a model that does not exist; all should reach one.
+_TEXTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/tokenize", "/detokenize")
 
 
 def no_fault(context: CheckContext, response: schemathesis.Response, case: "schemathesis.Case[Any]") -> None:
@@ -45,6 +47,8 @@ def test_the_server_does_what_its_own_description_says(case: "schemathesis.Case[
     if "model" in case.path_parameters:
         # Loading and unloading is tried on a model no other test needs.
         case.path_parameters["model"] = "spare" if "/repository/" in case.path else "identity_fp32"
+    if case.path in _TEXTS and isinstance(case.body, dict) and isinstance(case.body.get("model"), str):
+        case.body["model"] = "words"
     case.call_and_validate(
         base_url=server.http_url,
         checks=[

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 _HERE = Path(__file__).parent
+_FOLDERS = (_HERE, _HERE.parent / "serve" / "text")
 _PAGE = _HERE.parents[1] / "docs" / "faults.md"
 _TEST = re.compile(r"`(test_\w+\.py)::(test_\w+)`(?: \[([^\]]+)\])?$")
 
@@ -15,12 +16,12 @@ def _rows(page: str) -> list[list[str]]:
 
 
 def _missing(page: str) -> list[str]:
-    """Return the rows whose last column names no test function of this folder, or an id its file does not have."""
+    """Return the rows whose last column names no test function of these folders, or an id its file does not have."""
     missing = []
     for row in _rows(page):
         found = _TEST.fullmatch(row[-1])
-        file = _HERE / found[1] if found else None
-        if found is None or file is None or not file.is_file():
+        file = next((folder / found[1] for folder in _FOLDERS if found and (folder / found[1]).is_file()), None)
+        if found is None or file is None:
             missing.append(row[0])
             continue
         source = file.read_text()

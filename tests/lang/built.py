@@ -5,6 +5,8 @@ from hekla.lang import (
     MutView,
     Vec,
     View,
+    atomic_add,
+    atomic_load,
     bitcast,
     buffer,
     f16,
@@ -144,3 +146,95 @@ def scale(a: f32, x: MutView[f32, 1]):
 def carried(x: MutView[f32, 1]):
     for i in range(1, len(x)):
         x[i] = x[i - 1] * 2.0
+
+
+@kernel
+def together() -> i32:
+    """How many of four iterations saw all four at work at once: 4 with four threads, fewer with fewer."""
+    arrived = buffer(i64, 1)
+    met = buffer(i64, 1)
+    a = arrived.mut()
+    m = met.mut()
+    for _ in parallel(4):
+        atomic_add(a, 0, 1)
+        turns = i64(0)
+        while atomic_load(a, 0) < 4 and turns < 100000000:
+            turns += 1
+        if atomic_load(a, 0) == 4 and turns < 100000000:
+            atomic_add(m, 0, 1)
+    return i32(met[0])
+
+
+@kernel
+def churned() -> i32:
+    """Memory taken and given back by all threads at once, in sizes that differ."""
+    out = buffer(i64, 1)
+    o = out.mut()
+    for i in parallel(2000):
+        a = buffer(i64, 1 + i % 97)
+        r = region(4096)
+        b = r.take(i64, 1 + i % 31)
+        a[i % 97] = i64(i)
+        b[i % 31] = i64(i)
+        atomic_add(o, 0, a[i % 97] + b[i % 31] + a[0] * 0)
+    return i32(out[0] % 251)
+
+
+@kernel
+def many_loops() -> i32:
+    """Loops one after the other: the pool starts once and serves all."""
+    x = buffer(f32, 64)
+    noise(x.mut())
+    total = i32(0)
+    a = buffer(i32, 64)
+    for turn in range(300):
+        v = a.mut()
+        seen = x.view()
+        for i in parallel(64):
+            v[i] += i32(seen[i] * f32(i + turn))
+    for i in range(64):
+        total += a[i]
+    return total & 127
+
+
+@kernel
+def thread_sum(x: View[f32, 2], out: MutView[f32, 1]):
+    for i in parallel(x.shape[0]):
+        scratch = buffer(f32, x.shape[1])
+        total = f32(0.0)
+        for j in range(x.shape[1]):
+            scratch[j] = x[i, j]
+            total += scratch[j]
+        out[i] = total
+
+
+@kernel
+def fused_bits() -> i32:
+    """Bits of fused results of f64, lane by lane and one by one, whose products and sums round."""
+    state = u64(88172645463325252)
+    seen = u64(0)
+    for i in range(400):
+        state = state * 6364136223846793005 + 1442695040888963407
+        a = bitcast(f64, (state >> 12) | (u64(1013 + i % 20) << 52))
+        state = state * 6364136223846793005 + 1442695040888963407
+        b = bitcast(f64, (state >> 12) | (u64(1003 + i % 40) << 52))
+        c = 0.0 - a * b
+        one = fma(a, b, c)
+        lanes = fma(Vec[f64, 2](a), Vec[f64, 2](b), one * 3.0)
+        seen = seen * 31 + bitcast(u64, one) + bitcast(u64, lanes[1])
+    return i32(seen >> 57)
+
+
+@kernel
+def collatz() -> i32:
+    """Whole numbers only, for machines without floats: steps from 27 to 1."""
+    n = u64(27)
+    steps = i32(0)
+    for _ in range(112):
+        if n != 1:
+            if n % 2 == 0:
+                n = n >> 1
+            else:
+                n = n * 3 + 1
+            steps += 1
+    return steps

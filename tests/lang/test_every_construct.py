@@ -125,7 +125,8 @@ MORE: dict[str, tuple[str, str]] = {
         for name in ("sum", "sorted", "any", "list", "type", "round", "open", "map", "iter", "hasattr", "eval")
     },
     "isinstance": ("y = isinstance(n, index)", "isinstance"),
-    "print": ("print(n)", "print"),
+    "print": ("y = print(n)", "print() gives nothing"),
+    "print to": ("print(n, file=x)", "print() has no keyword 'file'"),
     "enumerate": ("for i, e in enumerate(x):\n        pass", "a loop over several names"),
     "zip": ("for i in zip(x, x):\n        pass", "a loop over anything but range()"),
     "elements": ("for e in x:\n        pass", "a loop over anything but range()"),

@@ -12,6 +12,7 @@ import hekla.lang
 from hekla.base.errors import HeklaError
 from hekla.lang.files import kernels_in
 from hekla.lang.kernel import Kernel
+from hekla.lang.llvm.target import Target
 
 PROGRAM = """
 from hekla.lang import *
@@ -48,6 +49,7 @@ def carried(x: MutView[f32, 1]):
     for i in range(1, len(x)):
         x[i] = x[i - 1] * 2.0
 """
+FOREIGN = Target("x86_64-unknown-linux-gnu", "x86-64-v4", frozenset({"no-such-feature"}))
 X = np.ones(4, np.float32)
 CALLS: dict[str, Callable[[dict[str, Kernel]], Any]] = {
     "a type, at the first call": lambda k: k["wrong"](X),
@@ -63,6 +65,8 @@ CALLS: dict[str, Callable[[dict[str, Kernel]], Any]] = {
     "a fault": lambda k: k["full"](),
     "a fault of the interpreter": lambda k: k["full"].compile().interpret(),
     "a checked fault": lambda k: k["put"].with_options(checked=True)(X, 9),
+    "a compiled kernel": lambda k: k["put"].compile()(np.ones(4), 1),
+    "another processor": lambda k: k["put"].with_options(target=FOREIGN)(X, 1),
     "a loop": lambda k: k["carried"](X),
     "a loop, made ready": lambda k: k["carried"].make_ready(),
 }

@@ -17,11 +17,30 @@ from hekla.lang.keys import source_key
 from hekla.lang.llvm.cache import CodeCache
 
 PROGRAM = """
+import dataclasses
 import math
+import typing
 import numpy as np
 from hekla.lang import *
 import other
 
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    height: int
+    width: int = 3
+
+    @property
+    def area(self):
+        return self.height * self.width + EXTRA
+
+
+class Point(typing.NamedTuple):
+    x: int
+
+
+EXTRA = 1
+SHAPES = (Shape(2), Shape(4))
+POINT = Point(7)
 SCALE = 3
 TABLE = (1, 2, (4, 8))
 STEPS = [1, 2]
@@ -47,7 +66,7 @@ def made(n):
 
 @kernel(inline=True)
 def called(x: f64) -> f64:
-    return x + 1.0
+    return x + 1.0 + f64(other.SECOND)
 
 
 @kernel(inline=True)
@@ -72,14 +91,15 @@ def program(x: f64, *, f: Function = given, width: Const = 2) -> f64:
     pair = Pair(a=0.0, b=local)
     for i in unroll(range(width)):
         pair.b += f64(TABLE[2][i % 2]) * f64(SCALE) + f64(made(3)) + f64(other.FACTOR)
+        pair.b += f64(SHAPES[1].area) + f64(POINT.x)
     return offset(f(called(pair.b)))
 """
-OTHER = "FACTOR = 6\nUNUSED = 1\n"
+OTHER = "FACTOR = 6\nSECOND = 2\nUNUSED = 1\n"
 CHANGES = {
     "a constant": ("SCALE = 3", "SCALE = 7"),
     "the kind of a constant": ("SCALE = 3", "SCALE = 3.0"),
     "a number in a tuple": ("(4, 8)", "(4, 9)"),
-    "a called kernel": ("x + 1.0", "x + 1.5"),
+    "a called kernel": ("x + 1.0 +", "x + 1.5 +"),
     "a kernel given as a default": ("x * 2.0", "x * 2.5"),
     "a default": ("width: Const = 2", "width: Const = 3"),
     "a @comptime function": ("helper(n) *", "helper(n) +"),
@@ -89,6 +109,12 @@ CHANGES = {
     "an array that it reads": ("np.arange(3)", "np.arange(3) * 2"),
     "a captured variable": ("closure(4)", "closure(5)"),
     "a module's variable": ("FACTOR = 6", "FACTOR = 7"),
+    "another variable of that module, asked for by a called kernel": ("SECOND = 2", "SECOND = 3"),
+    "a field of a dataclass": ("Shape(4)", "Shape(5)"),
+    "a default of a dataclass": ("width: int = 3", "width: int = 4"),
+    "a property of a dataclass": ("self.height * self.width", "self.height + self.width"),
+    "a number that it reads": ("EXTRA = 1", "EXTRA = 2"),
+    "a named tuple": ("Point(7)", "Point(8)"),
     "the kernel": ("offset(f(called(pair.b)))", "f(called(pair.b))"),
 }
 SAME_CODE = {

@@ -67,7 +67,9 @@ def test_a_shared_library_is_called_through_its_c_interface(tmp_path: Path) -> N
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     path = tmp_path / "out"
-    with pytest.raises(ArgumentError, match="a program is a kernel without parameters that returns i32"):
+    with pytest.raises(
+        ArgumentError, match="a program is a kernel that returns i32, its exit status, and takes nothing or one View"
+    ):
         build_product(kernel_in(FILE, "dot"), target="native", kind="executable", output=path)
     with pytest.raises(NotFoundError, match="no target is called 'riscv'"):
         build_product(kernel_in(FILE, "dot"), target="riscv", kind="object", output=path)
@@ -112,6 +114,6 @@ def test_the_command_builds_and_says_how_large_it_is(tmp_path: Path) -> None:
     assert subprocess.run([str(path)], check=False, timeout=60).returncode == kernel_in(FILE, "integers")()
     result = CliRunner().invoke(app, [str(FILE), "-o", str(path)])
     assert isinstance(result.exception, ConfigError)
-    assert "it has carried, conversions, dot" in str(result.exception)
+    assert "it has carried, churned, collatz, conversions, dot" in str(result.exception)
     result = CliRunner().invoke(app, [f"{FILE}:dot", "--kind", "objct", "-o", str(path)])
     assert "did you mean 'object'" in str(result.exception)

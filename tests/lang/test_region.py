@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hekla.lang import CheckError, MutView, drop, f32, f64, index, kernel, parallel, region, split, struct, u8, unroll
+from hekla.lang.errors import ArgumentError
 
 
 @kernel
@@ -133,7 +134,7 @@ def test_pieces_are_zeroed_and_apart_in_every_form(n: int) -> None:
         assert (out == 152).all()
 
 
-@pytest.mark.parametrize(("size", "line"), [(0, 17), (66, 18), (135, 19)])
+@pytest.mark.parametrize(("size", "line"), [(0, 18), (66, 19), (135, 20)])
 def test_a_full_region_is_a_fault_at_the_take_that_did_not_fit(size: int, line: int) -> None:
     for run in ways(pieces):
         with pytest.raises(CheckError, match="the region is full") as caught:
@@ -175,3 +176,65 @@ CASES = [(one, 3, 0), (again, 4, 0), (unrolled, 5, 6), (branch, 1, 2), (branch, 
 def test_pieces_are_lent_split_and_taken_again_in_every_form(program: Any, n: int, expected: float) -> None:
     for run in ways(program):
         assert run(n) == expected
+
+
+@kernel
+def scratch(r: region, n: index) -> MutView[f32, 1]:
+    return r.take(f32, n)
+
+
+@kernel
+def doubled_sum(r: region, x: MutView[f32, 1]) -> f32:
+    t = scratch(r, len(x))
+    for i in range(len(x)):
+        t[i] = x[i] * 2.0
+    total = f32(0.0)
+    for i in range(len(x)):
+        total += t[i]
+    return total
+
+
+@kernel
+def lends(x: MutView[f32, 1], turns: index, size: index) -> f32:
+    r = region(size)
+    kept = scratch(r, 16)
+    kept[3] = 5.0
+    total = f32(0.0)
+    for _ in range(turns):
+        total += doubled_sum(r, x)
+    return total + kept[3]
+
+
+@kernel
+def keeps(turns: index) -> f32:
+    r = region(1024)
+    total = f32(0.0)
+    for _ in range(turns):
+        a = scratch(r, 16)
+        total += a[0]
+        a[0] = 1.0
+    return total
+
+
+def test_a_lent_region_gets_back_what_the_callee_took() -> None:
+    x = np.ones(10, np.float32)
+    for run in (lends, lends.compile().interpret, lends.with_options(checked=True)):
+        assert run(x, 1000, 256) == 20005
+
+
+def test_a_lent_region_keeps_what_the_callee_returned() -> None:
+    for run in (keeps, keeps.compile().interpret):
+        assert run(16) == 0
+        with pytest.raises(CheckError, match="the region is full"):
+            run(17)
+
+
+def test_a_full_region_is_blamed_on_the_line_that_takes() -> None:
+    with pytest.raises(CheckError, match="the region is full") as caught:
+        lends(np.ones(100, np.float32), 1, 256)
+    assert caught.value.span.line_text().strip() == "return r.take(f32, n)"
+
+
+def test_python_cannot_lend_a_region() -> None:
+    with pytest.raises(ArgumentError, match="cannot be called from Python: parameter 'r' is region"):
+        scratch(1, 2)

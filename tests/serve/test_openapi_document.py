@@ -10,6 +10,7 @@ from hekla.serve.oip.rest_response import tell_error
 from hekla.serve.oip.rest_routes import RestRoutes
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
 from hekla.serve.openai.routes import OpenAIRoutes
+from hekla.serve.openai.text_routes import TextRoutes
 from hekla.serve.openapi.document import PATH, openapi_document
 
 
@@ -19,6 +20,7 @@ def _routed() -> set[tuple[str, str]]:
         router = Router(tell_error)
         RestRoutes(host, SharedMemoryRegions()).add_to(router)
         OpenAIRoutes(host, 0).add_to(router)
+        TextRoutes(host).add_to(router)
         return router
 
     return {(method.lower(), path) for method, path in asyncio.run(routes()).paths}
@@ -64,4 +66,11 @@ def test_what_needs_a_body_says_so() -> None:
         "/v2/models/{model}/infer",
         "/v2/models/{model}/versions/{version}/infer",
         "/v1/embeddings",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/tokenize",
+        "/detokenize",
+        "/v1/load_lora_adapter",
+        "/v1/unload_lora_adapter",
     }

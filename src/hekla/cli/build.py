@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hekla.base.errors import ConfigError, nearest_name
+from hekla.cli.explain import With, named_values
 from hekla.cli.screen import AsJson, write_json
 
 KINDS = ("object", "shared", "executable", "flat", "image")
@@ -14,21 +15,42 @@ KINDS = ("object", "shared", "executable", "flat", "image")
 def build(
     what: Annotated[str, typer.Argument(metavar="FILE[:NAME]", help="A Python file, and the kernel in it.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the product.")],
+    named: With,
     target: Annotated[str, typer.Option("--target", help="The machine to make it for.")] = "native",
     kind: Annotated[str, typer.Option("--kind", help=f"One of {', '.join(KINDS)}.")] = "executable",
+    header: Annotated[
+        Path | None, typer.Option("--header", help="Where to write a C header of an object or a shared object.")
+    ] = None,
+    checked: Annotated[
+        bool, typer.Option("--checked", help="With bounds and overflow checks, and checks of what C callers promise.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Build a kernel. NAME may be left out where the file has one kernel, or one named `main`.
 
-    Example: `hekla build kernels.py:dot --target aarch64 --kind object -o dot.o`
+    A program prints with print(...), and takes its arguments as one View[u8, 1].
+
+    Example: `hekla build kernels.py:dot --target aarch64 --kind shared --header dot.h -o dot.so`
     """
-    from hekla.lang.products import build_product
+    from hekla.lang.products import build_product, header_of
 
     if kind not in KINDS:
         raise ConfigError(f"{kind!r} is no kind of product", where="--kind", cure=nearest_name(kind, KINDS))
     kernel = _kernel(what)
+    if header is not None and kind not in ("object", "shared"):
+        raise ConfigError(f"a product of kind {kind} is not called from C", where="--header", cure="leave it out")
+    values = named_values(list(named))
     # mypy cannot see that KINDS are the values of the literal type
-    made = build_product(kernel, target=target, kind=kind, output=output)  # type: ignore[arg-type]
+    made = build_product(
+        kernel,
+        target=target,
+        kind=kind,  # type: ignore[arg-type]  # see above
+        output=output,
+        checked=checked,
+        named=values,
+    )
+    if header is not None:
+        header.write_text(header_of(kernel, target=target, checked=checked, named=values))
     if as_json:
         sizes = {"bytes": len(made.content), "flash_bytes": made.flash_bytes, "ram_bytes": made.ram_bytes}
         write_json({"output": str(output), **sizes})

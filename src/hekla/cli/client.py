@@ -1,11 +1,11 @@
-"""A small client of the Open Inference Protocol over HTTP, for the commands that ask a running server."""
+"""A small client of the server's HTTP doors, for the commands that ask a running server."""
 
 import contextlib
 import http.client
 import json
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -79,6 +79,34 @@ class ServerClient:
         body = self._exchange("POST", path, json.dumps(document).encode(), {"Content-Type": "application/json"})[1]
         return _json(body) if body else None
 
+    def stream(self, path: str, document: object) -> Iterator[Json]:
+        """Send a JSON document, yield those that come back as server-sent events; giving up early ends the answer.
+
+        Errors: as `post`; EngineError for an error among the events, or a stream that ends too early.
+        """
+        response = self._begin("POST", path, json.dumps(document).encode(), {"Content-Type": "application/json"})
+        is_whole = False
+        try:
+            while line := response.readline():
+                if line.startswith(b"data: "):
+                    text = line.removeprefix(b"data: ").strip()
+                    if text == b"[DONE]":
+                        response.read()
+                        is_whole = True
+                        return
+                    told = _json(text)
+                    if "error" in told:
+                        raise EngineError(str(told["error"].get("message", told["error"])))
+                    yield told
+        except (OSError, http.client.HTTPException) as error:
+            raise EngineError(
+                f"the answer broke off ({_reason(error)})", cure="is the server still running?"
+            ) from error
+        finally:
+            if not is_whole:
+                self._connection.close()
+        raise EngineError("the answer broke off", cure="is the server still running?")
+
     def metadata(self, model: str, version: str = "") -> Json:
         """Return a model's metadata. Errors: NotFoundError, UnavailableError, UnreachableError."""
         found: Json = self.get(model_path(model, version))
@@ -108,19 +136,34 @@ class ServerClient:
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[dict[str, str], bytes]:
+        response = self._begin(method, path, body, headers)
         try:
-            self._connection.request(method, self._prefix + path, body, dict(headers))
-            response = self._connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            raise UnreachableError(
-                f"no answer from {self.url} ({_reason(error)})",
-                cure="is the server running? start it with `make up` or `hekla serve`",
-            ) from error
+            raise self._unreachable(error) from error
+        return {name.lower(): value for name, value in response.getheaders()}, content
+
+    def _begin(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        """Send a request; return the answer with its body still to be read."""
+        try:
+            self._connection.request(method, self._prefix + path, body, dict(headers))
+            response = self._connection.getresponse()
+            content = response.read() if response.status >= 400 else b""
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise self._unreachable(error) from error
         if response.status >= 400:
             raise _ERRORS.get(response.status, HeklaError)(_message(response.status, response.reason, content))
-        return {name.lower(): value for name, value in response.getheaders()}, content
+        return response
+
+    def _unreachable(self, error: BaseException) -> UnreachableError:
+        return UnreachableError(
+            f"no answer from {self.url} ({_reason(error)})",
+            cure="is the server running? start it with `make up` or `hekla serve`",
+        )
 
 
 def model_path(model: str, version: str = "") -> str:

@@ -36,7 +36,7 @@ def infer(
     """Ask a model something: an image, audio, text, any file, or tensors.
 
     What is sent follows from the model: images, text and files as they are, a WAV file window by window as one
-    sequence, tensors from .npy, .npz, .json or raw bytes.
+    sequence, tensors from .npy, .npz, .json or raw bytes. A language model answers, as it does in `hekla chat`.
 
     Examples:
 
@@ -61,7 +61,11 @@ def infer(
         parameters = metadata.get("parameters")
         task = str(parameters.get("task", "")) if isinstance(parameters, dict) else ""
         specs = specs_of(metadata)
-        if task == "vad":
+        if task in ("chat", "completion"):
+            from hekla.cli.infer_text import write_texts
+
+            write_texts(client, model, task, given, as_json=as_json)
+        elif task == "vad":
             _listen(client, model, version, given, specs, as_json)
         else:
             _ask(client, model, version, given, specs, task, shape, as_json)

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from hekla import __version__
 from hekla.base.errors import HeklaError
-from hekla.cli import build, doctor, explain, infer, models, quantize, serving, up
+from hekla.cli import build, chat, doctor, explain, infer, llm_profile, models, quantize, serving, up
 from hekla.cli.exit_status import Exit
 from hekla.cli.screen import AsJson, write_error, write_json
 
@@ -19,6 +19,7 @@ _HELP = """Serve models from folders: the Open Inference Protocol and the OpenAI
     hekla up                                  sample models, ready to try
     hekla models list                         what the server serves
     hekla infer embed "a cat" "a kitten"      ask it something
+    hekla chat                                talk to a language model
     hekla serve --repository my-models        your own models
 
 **Exit status**: 0 done, 1 failed (the message says why), 2 wrong usage, 3 no server answers, 70 a fault in hekla,
@@ -89,10 +90,12 @@ app.command("serve")(serving.serve)
 app.command("up")(up.up)
 app.add_typer(models.app, name="models")
 app.command("infer")(infer.infer)
+app.command("chat")(chat.chat)
 app.command("doctor")(doctor.doctor)
 app.command("build")(build.build)
 app.command("quantize")(quantize.quantize)
 app.add_typer(explain.explain_app, name="explain")
+app.add_typer(llm_profile.llm_app, name="llm")
 
 
 def run() -> None:

@@ -55,6 +55,11 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console().print(table)
 
 
+def printable(text: str) -> str:
+    """Return a model's text without what would command the terminal."""
+    return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and not 127 <= ord(c) < 160))
+
+
 def write_error(context: typer.Context, error: HeklaError, *, name: str) -> None:
     """Write an error in red, in one line but for source it shows; as JSON where --json was given; to standard error."""
     if context.find_root().meta.get(_JSON):

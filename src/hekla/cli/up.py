@@ -25,8 +25,8 @@ def up(
 ) -> None:
     """Pull the sample models if they are missing, serve them, and say what to try.
 
-    The samples read text in images (`ocr`), turn sentences into vectors (`embed`), find speech (`vad`) and name file
-    types (`file-type`).
+    The samples read text in images (`ocr`), turn sentences into vectors (`embed`), chat (`smollm2`), find speech
+    (`vad`) and name file types (`file-type`).
 
     Example: `hekla up --http-port 9000`
     """
@@ -53,6 +53,7 @@ def _say_what_to_try(addresses: "Addresses") -> None:
     out.print("Try, in another terminal:\n")
     for command in (
         f"{hekla} models list{url}",
+        f"{hekla} chat{url}",
         f'{hekla} infer{url} embed "a cat sat on the mat" "a kitten on a rug"',
         f"{hekla} infer{url} ocr {picture}",
     ):

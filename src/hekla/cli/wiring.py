@@ -10,13 +10,15 @@ from hekla.base.errors import ConfigError
 from hekla.console import assets
 from hekla.protocols.engine import Engine, EngineLoader, EngineSource
 from hekla.protocols.stage import Stage, StageLoader, StageSource
+from hekla.protocols.text_engine import TextEngine, TextEngineLoader, TextEngineSource
 from hekla.serve.loading import Parts
 from hekla.serve.server import Addresses, Page, ServerConfig, run
 
 ENGINES = "hekla.engines"
 STAGES = "hekla.stages"
+TEXT_ENGINES = "hekla.text_engines"
 
-_Source = TypeVar("_Source", EngineSource, StageSource)
+_Source = TypeVar("_Source", EngineSource, StageSource, TextEngineSource)
 _Made = TypeVar("_Made")
 
 
@@ -58,6 +60,15 @@ def installed_stages() -> Mapping[str, StageLoader]:
     return found
 
 
+def installed_text_engines() -> Mapping[str, TextEngineLoader]:
+    """Return the text engines of every installed distribution by name. Errors: ConfigError if two claim one name."""
+    found: dict[str, TextEngineLoader] = {}
+    for entry_point in unique(importlib.metadata.entry_points(group=TEXT_ENGINES)):
+        loader: PluginLoader[TextEngineSource, TextEngine] = PluginLoader(entry_point)
+        found[entry_point.name] = loader
+    return found
+
+
 def unique(entry_points: Iterable[importlib.metadata.EntryPoint]) -> list[importlib.metadata.EntryPoint]:
     """Return the entry points, each name once.
 
@@ -93,6 +104,7 @@ def run_server(
         stages=installed_stages(),
         threads=threads or _usable_cpus(),
         code_folders=tuple(folder.absolute() for folder in code_folders),
+        text_engines=installed_text_engines(),
     )
     pages = {path: Page(asset.content_type, asset.body) for path, asset in assets().items()}
     run(config, parts, pages, on_ready)

@@ -4,7 +4,8 @@ Shapes:  x (n,) f32 -> values (k,) f32, places (k,) index. NaN comes last, besid
          Where k > n the last k - n places are -1 and their values NaN.
 Cost:    k small beside n: one comparison per 64 numbers, and log2 k steps for each number that is among the best when
          it is met: k ln(n / k) of them in random order, n at worst (sorted the wrong way round); nothing is allocated.
-         k above n / 64: five readings of x, then four of the k kept; buffers of 24 k bytes and 16 KB.
+         k above n / 64: two readings of x, then four of the k kept; buffers of 16 bytes for each of those, 8 for each
+         number that shares the first 11 bits of its key with the k-th, and 40 KB.
 Source:  Floyd, "Algorithm 245: Treesort", 1964: a heap with the worst of the k kept on top; for many, radix selection
          and radix sort, Knuth, The Art of Computer Programming, volume 3, 5.2.5.
 """
@@ -15,10 +16,8 @@ import numpy as np
 
 from hekla.kernels.sizes import normal
 from hekla.lang import (
-    Array,
     Const,
     MutView,
-    Vec,
     View,
     any_lane,
     bitcast,
@@ -28,14 +27,17 @@ from hekla.lang import (
     index,
     kernel,
     load,
-    store,
+    struct,
     u32,
+    u64,
+    unroll,
 )
 from hekla.lang.sweep import Sweep
 
 LANES, WIDE = 16, 64
 FEW = 64  # a heap is faster for as many
-DIGIT = 11  # bits looked at in one reading
+MANY = 1 << 31  # numbers are counted in 32 bits
+DIGIT = 11  # bits looked at at once
 MASK = (1 << DIGIT) - 1
 INFINITY, NAN = math.inf, math.nan
 
@@ -97,78 +99,110 @@ def ordered(x: f32, *, sign: Const) -> u32:
     return bits ^ (bitcast(u32, bitcast(i32, bits) >> 31) | 0x80000000)
 
 
+@struct
+class Edge:
+    digit: u32  # in which the last of those wanted falls
+    below: index  # numbers with smaller ones
+    equal: index  # numbers with this one
+
+
 @kernel(inline=True)
-def sort(keys: MutView[u32, 1], places: MutView[index, 1], spare: MutView[u32, 1], spare_places: MutView[index, 1]):
-    """Sort by radix, byte by byte: equals keep their order, and after four bytes all is back in its place."""
-    counts = Array[index, 256](0)
-    for pair in range(2):
-        sort_byte(keys, places, spare, spare_places, counts.mut(), u32(16 * pair))
-        sort_byte(spare, spare_places, keys, places, counts.mut(), u32(16 * pair + 8))
+def edge_of(counts: View[i32, 1], wanted: index) -> Edge:
+    digit = 0
+    below = 0
+    while wanted - below > index(counts[digit]):
+        below += index(counts[digit])
+        digit += 1
+    return Edge(digit=u32(digit), below=below, equal=index(counts[digit]))
+
+
+@kernel(inline=True)
+def digit_of(both: u64, *, number: Const) -> u32:
+    return u32(both >> (32 + DIGIT * number)) & MASK
+
+
+@kernel(inline=True)
+def narrow(doubted: MutView[u64, 1], count: index, kept: MutView[u64, 1], filled: index, *, number: Const) -> Edge:
+    """Move to `kept` those of the first `count` doubted that are surely among the best by one digit more."""
+    counts = buffer(i32, 1 << DIGIT)
+    for i in range(count):
+        counts[digit_of(doubted[i], number=number)] += 1
+    edge = edge_of(counts.view(), len(kept) - 1 - filled)
+    left = 0
+    m = filled
+    for i in range(count):
+        both = doubted[i]
+        digit = digit_of(both, number=number)
+        kept[m] = both
+        m += 1 if digit < edge.digit else 0
+        doubted[left] = both
+        left += 1 if digit == edge.digit else 0
+    return edge
 
 
 @kernel
-def sort_byte(
-    keys: View[u32, 1],
-    places: View[index, 1],
-    to: MutView[u32, 1],
-    to_places: MutView[index, 1],
-    counts: MutView[index, 1],
-    shift: u32,
-):
-    for i in range(len(counts)):
-        counts[i] = 0
+def sort(keys: MutView[u64, 1], spare: MutView[u64, 1]):
+    """Sort by the upper half, by radix, into `spare`: equals keep their order."""
+    counts = buffer(i32, 3 << DIGIT)
     for i in range(len(keys)):
-        counts[(keys[i] >> shift) & 255] += 1
-    total = 0
-    for i in range(len(counts)):
-        count = counts[i]
-        counts[i] = total
-        total += count
+        for d in unroll(range(3)):
+            counts[(d << DIGIT) + index(digit_of(keys[i], number=d))] += 1
+    for d in unroll(range(3)):
+        total = i32(0)
+        for j in range(d << DIGIT, (d + 1) << DIGIT):
+            count = counts[j]
+            counts[j] = total
+            total += count
+    at = counts.mut()
+    spread(keys, spare, at[0 : 1 << DIGIT], number=0)
+    spread(spare, keys, at[1 << DIGIT : 2 << DIGIT], number=1)
+    spread(keys, spare, at[2 << DIGIT : 3 << DIGIT], number=2)
+
+
+@kernel(inline=True)
+def spread(keys: View[u64, 1], to: MutView[u64, 1], at: MutView[i32, 1], *, number: Const):
     for i in range(len(keys)):
-        digit = (keys[i] >> shift) & 255
-        at = counts[digit]
-        to[at] = keys[i]
-        to_places[at] = places[i]
-        counts[digit] = at + 1
+        digit = digit_of(keys[i], number=number)
+        to[at[digit]] = keys[i]
+        at[digit] += 1
 
 
 @kernel(inline=True)
 def top_many(x: View[f32, 1], values: MutView[f32, 1], places: MutView[index, 1], *, sign: Const):
-    """As `top` for 1 <= k <= n: find the k-th key digit by digit, collect what is not above it, and sort that."""
+    """As `top` for 1 <= k <= n: split by the digit of the k-th key, split those in doubt again, and sort the k.
+
+    Numbers go as u64, the key above and the place below. All writes are made, and counted only where they shall stay:
+    half of the numbers are kept in the worst case, which no processor foresees.
+    """
     k = len(places)
     counts = buffer(i32, 1 << DIGIT)
-    found = u32(0)
-    fixed = u32(0)
-    wanted = i32(k)
-    for reading in range(3):
-        shift = u32(DIGIT * (2 - reading))
-        for i in range(0, len(counts), WIDE):
-            store(counts.mut(), i, Vec[i32, WIDE](0))
-        for i in range(len(x)):
-            key = ordered(x[i], sign=sign)
-            if key & fixed == found:
-                counts[(key >> shift) & MASK] += 1
-        digit = 0
-        while wanted > counts[digit]:
-            wanted -= counts[digit]
-            digit += 1
-        found |= u32(digit) << shift
-        fixed |= u32(MASK) << shift
-    keys = buffer(u32, k)
-    spare = buffer(u32, k)
-    spare_places = buffer(index, k)
-    m = 0
     for i in range(len(x)):
-        candidate = ordered(x[i], sign=sign)
-        if candidate < found or (candidate == found and wanted > 0):
-            if candidate == found:
-                wanted -= 1
-            keys[m] = candidate
-            places[m] = i
-            m += 1
-    sort(keys.mut(), places, spare.mut(), spare_places.mut())
+        counts[ordered(x[i], sign=sign) >> (2 * DIGIT)] += 1
+    edge = edge_of(counts.view(), k)
+    kept = buffer(u64, k + 1)
+    doubted = buffer(u64, edge.equal + 1)
+    m = 0
+    left = 0
+    for i in range(len(x)):
+        key = ordered(x[i], sign=sign)
+        both = (u64(key) << 32) | u64(i)
+        digit = key >> (2 * DIGIT)
+        kept[m] = both
+        m += 1 if digit < edge.digit else 0
+        doubted[left] = both
+        left += 1 if digit == edge.digit else 0
+    for number in unroll(range(1, -1, -1)):
+        edge = narrow(doubted.mut(), edge.equal, kept.mut(), m, number=number)
+        m += edge.below
+    for i in range(k - m):
+        kept[m + i] = doubted[i]
+    spare = buffer(u64, k)
+    whole = kept.mut()
+    sort(whole[0:k], spare.mut())
     for i in range(k):
-        values[i] = x[places[i]]
+        place = index(spare[i] & 0xFFFFFFFF)
+        places[i] = place
+        values[i] = x[place]
 
 
 @kernel(inline=True)
@@ -182,7 +216,7 @@ def top(x: View[f32, 1], values: MutView[f32, 1], places: MutView[index, 1], *, 
         return
     keys = values[0:k]
     kept = places[0:k]
-    if k > FEW and 64 * k > n:
+    if k > FEW and 64 * k > n and n < MANY:
         top_many(x, keys, kept, sign=sign)
         return
     for i in range(k):

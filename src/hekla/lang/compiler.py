@@ -24,6 +24,7 @@ from hekla.lang.llvm.codegen import Flags, object_code
 from hekla.lang.llvm.entry import EntryText, can_be_called
 from hekla.lang.llvm.environment import ENTRY, ENVIRONMENT, POOL
 from hekla.lang.llvm.link_image import link_image
+from hekla.lang.llvm.system import over_c_library
 from hekla.lang.llvm.target import Target
 from hekla.lang.llvm.text import Text, emit_module
 from hekla.lang.lower import lower_program
@@ -74,6 +75,7 @@ def entry_text(module: Module, function: Function, target: Target) -> Text:
             f"cannot be called from Python: {why}", where=f"{function.name}()", cure="call it from another kernel"
         )
     text = emit_module(module, target)
+    over_c_library(text)
     EntryText(function, text).run()
     return text
 

@@ -1,22 +1,24 @@
 """The name of a kernel's code in the cache, made from its source: a warm process finds it without a front end.
 
 A key covers all that decides the code: the text of the kernel, where it stands, and the value of each name in it
-(numbers and tuples by value, types and records by their fields, kernels and @comptime functions by their own text and
-names, and so on); then the types and constants asked for, the flags, the processor, the compiler's own files and
-the versions of Python, NumPy and llvmlite.
+(numbers and tuples by value, types and records by their fields, dataclasses by theirs and their methods, kernels and
+@comptime functions by their own text and names, and so on); then the types and constants asked for, the flags, the
+processor, the compiler's own files and the versions of Python, NumPy and llvmlite.
 
-A value that cannot be told (an object of a class of the author's, say) leaves the kernel without a key: it goes through
+A value that cannot be told (an object that is no dataclass, say) leaves the kernel without a key: it goes through
 the front end in each process, and its code is then found by its LLVM text. What @comptime functions read besides their
 arguments and names (files, the clock) is not seen: such a kernel may keep what they once gave.
 """
 
 import builtins
+import dataclasses
+import enum
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import llvmlite
@@ -29,8 +31,18 @@ from hekla.lang.host import this_processor
 from hekla.lang.surface import Builtin, Comptime, Marker, TypeBuilder
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
-_ELSEWHERE = frozenset({"explain", "interpreter", "link", "targets"})  # folders that do not decide a kernel's code
+_ELSEWHERE = frozenset({"explain", "interpreter"})  # folders that do not decide a kernel's code
 _VERSIONED = {"numpy": np.__version__, "ml_dtypes": ml_dtypes.__version__}
+
+
+_OF_EVERY_CLASS = frozenset(
+    {
+        "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__slots__", "__match_args__", "__hash__",
+        "__dataclass_fields__", "__dataclass_params__", "__annotations__", "__orig_bases__", "__parameters__",
+        "__firstlineno__", "__static_attributes__", "__annotate_func__", "__annotations_cache__", "__abstractmethods__",
+        "_abc_impl", "__replace__",
+    }
+)  # fmt: skip
 
 
 class CannotTellError(Exception):
@@ -79,13 +91,14 @@ class _Digest:
     def __init__(self) -> None:
         self.parts: list[str] = []
         self._met: dict[int, int] = {}
+        self._asked: set[tuple[str, str]] = set()  # names in modules: two kernels may ask one module for different ones
         self._kept: list[object] = []  # so that no number in `_met` is given to another object
 
     def note(self, text: str) -> None:
         """Add a text."""
         self.parts.append(text)
 
-    def add(self, value: object, words: frozenset[str] = frozenset()) -> None:
+    def add(self, value: object, words: tuple[str, ...] = ()) -> None:
         """Add a value; `words` are the names that may be asked of a module. Errors: CannotTellError."""
         if type(value) in _PLAIN:
             self.note(f"{type(value).__name__} {value!r}")
@@ -97,15 +110,19 @@ class _Digest:
             self._add_array(np.asarray(value))
         elif (definition := definition_of(value)) is not None:
             self.add_definition(definition)
+        elif isinstance(value, ModuleType):
+            self._add_module(value, words)
         elif not self._is_new(value):
             return
         elif isinstance(value, Comptime):
             self.note("comptime")
             self._add_function(value.function, words)
         elif type(value) in (tuple, list, range, set, frozenset, dict):
-            self._add_collection(value, words)
-        elif isinstance(value, ModuleType):
-            self._add_module(value, words)
+            self._add_collection(value)
+        elif isinstance(value, type):
+            self._add_class(value)
+        elif _is_record(value):
+            self._add_record(value)
         else:
             self._add_function(value, words)
 
@@ -115,7 +132,7 @@ class _Digest:
             return
         self.note(f"kernel {definition.inline} {definition.demand!r}")
         words = self._add_text(definition)
-        for word in sorted(words):
+        for word in words:
             value = definition.lookup(word)
             if isinstance(value, FunctionType):
                 self.note(f"{word}: a Python function")  # no kernel calls it, but a comment may speak of it
@@ -123,7 +140,7 @@ class _Digest:
                 self.note(word)
                 self.add(value, words)
 
-    def _add_text(self, definition: Definition) -> frozenset[str]:
+    def _add_text(self, definition: Definition) -> tuple[str, ...]:
         """Note the text of a function and where it stands, and return the words in it."""
         found = definition.text
         if found is None:
@@ -145,7 +162,7 @@ class _Digest:
             raise CannotTellError("an array of objects")
         self.note(f"array {value.dtype!r} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}")
 
-    def _add_collection(self, value: Any, words: frozenset[str]) -> None:  # Any: one of the kinds above
+    def _add_collection(self, value: Any) -> None:  # Any: one of the kinds above
         self.note(f"{type(value).__name__} {len(value)}")
         if isinstance(value, range):
             self.note(repr(value))
@@ -155,25 +172,58 @@ class _Digest:
             self.parts += sorted(map(repr, value))
         elif isinstance(value, dict):
             for name, item in value.items():
-                self.add(name, words)
-                self.add(item, words)
+                self.add(name)
+                self.add(item)
         else:
             for item in value:
-                self.add(item, words)
+                self.add(item)
 
-    def _add_module(self, module: ModuleType, words: frozenset[str]) -> None:
+    def _add_module(self, module: ModuleType, words: tuple[str, ...]) -> None:
         self.note(f"module {module.__name__}")
         if _is_library(module.__name__):
             self.note(_VERSIONED.get(_root(module.__name__), ""))
             return
-        for word in sorted(words & vars(module).keys()):
-            self.note(word)
-            self.add(vars(module)[word], words)
+        if not words:
+            raise CannotTellError(module.__name__)  # one in a collection: any of its names may be asked for
+        for word in words:
+            if (
+                word in vars(module) and (module.__name__, word) not in self._asked
+            ):  # two kernels may ask one module for different names
+                self._asked.add((module.__name__, word))
+                self.note(word)
+                self.add(vars(module)[word], words)
 
-    def _add_function(self, value: object, words: frozenset[str]) -> None:
+    def _add_class(self, value: type) -> None:
+        """Add a class, its methods among it: a constant may be what one of them returns."""
+        self.note(f"class {value.__module__}.{value.__qualname__} {_VERSIONED.get(_root(value.__module__), '')}")
+        if _is_library(value.__module__):
+            return
+        if issubclass(value, enum.Enum):
+            raise CannotTellError(repr(value))
+        for base in value.__bases__:
+            self.add(base)
+        fields = getattr(value, "_fields", ())  # of a named tuple: what a record has in them is added there
+        for name, member in vars(value).items():
+            if name not in _OF_EVERY_CLASS and name not in fields and not isinstance(member, MemberDescriptorType):
+                inside = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
+                inside = getattr(inside, "__wrapped__", inside)
+                self.note(name)
+                if not (isinstance(inside, FunctionType) and inside.__code__.co_filename == "<string>"):
+                    self.add(inside)  # what dataclasses and named tuples write themselves follows from the fields
+
+    def _add_record(self, value: Any) -> None:  # Any: see _is_record
+        self.add(type(value))
+        names = [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else value._fields
+        if set(getattr(value, "__dict__", {})) - set(names):
+            raise CannotTellError(repr(value))
+        for name in names:
+            self.note(name)
+            self.add(getattr(value, name))
+
+    def _add_function(self, value: object, words: tuple[str, ...]) -> None:
         """Add a Python function that may run while compiling, or a class or built-in function of a library."""
         module = getattr(value, "__module__", None)
-        if isinstance(value, type | BuiltinFunctionType) or (isinstance(value, FunctionType) and _is_library(module)):
+        if isinstance(value, BuiltinFunctionType) or (isinstance(value, FunctionType) and _is_library(module)):
             if not _is_library(module):
                 raise CannotTellError(repr(value))
             self.note(f"{module}.{getattr(value, '__qualname__', '')} {_VERSIONED.get(_root(module), '')}")
@@ -184,7 +234,7 @@ class _Digest:
         as_written = Definition(value)
         self._add_text(as_written)
         inside = _words_run(value.__code__)
-        for word in sorted(inside):
+        for word in inside:
             found = as_written.lookup(word)
             if isinstance(found, Missing):
                 found = getattr(builtins, word, found)
@@ -195,13 +245,18 @@ class _Digest:
             self.add(default, words)
 
 
-def _words_run(code: CodeType) -> frozenset[str]:
+def _is_record(value: object) -> bool:
+    """True for what has named fields and nothing else: of a dataclass, or a named tuple."""
+    return dataclasses.is_dataclass(value) or (isinstance(value, tuple) and hasattr(type(value), "_fields"))
+
+
+def _words_run(code: CodeType) -> tuple[str, ...]:
     """Return the names that running a function may look up, those of the functions in it included."""
     found = {*code.co_names, *code.co_freevars}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found |= _words_run(constant)
-    return frozenset(found)
+            found |= {*_words_run(constant)}
+    return tuple(sorted(found))
 
 
 def _root(module: str | None) -> str:

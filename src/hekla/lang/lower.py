@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.front.captures import captured_variables
-from hekla.lang.front.tree import children_of, expressions_of, walk
+from hekla.lang.front.owners import is_lent
+from hekla.lang.front.reductions import spread
+from hekla.lang.front.tree import blocks_of, children_of, expressions_of, walk
 from hekla.lang.ir.core import Attributes, Block, Function, Loop, Module, Op, SlotType, Value
 from hekla.lang.source import Span
 
@@ -17,6 +19,7 @@ def lower_program(instances: Sequence[hir.Instance]) -> Module:
     module = Module()
     for instance in instances:
         _Lowering(instance, module).finish()
+        module.edges += instance.edges
     return module
 
 
@@ -29,9 +32,12 @@ class _Lowering:
         self.values: dict[hir.Variable, Value] = {}  # variables assigned once
         self.slots: dict[hir.Variable, Value] = {}
         self.slot_ops: list[Op] = []
-        self.loops: list[tuple[Block, Block, Loop | None]] = []  # (where continue and break go, what continue ends)
+        # of each open loop: where continue and break go, what continue ends, how many locks were held before it
+        self.loops: list[tuple[Block, Block, Loop | None, int]] = []
+        self.held: list[tuple[hir.Lock, list[Value], Attributes]] = []  # locks around: (statement, operands, path)
         self.assignments = _count_assignments(instance.body)
-        params = [Value(p.type, p.name) for p in instance.params]
+        # a region is lent as the place it lies in
+        params = [Value(SlotType(p.type) if is_lent(p) else p.type, p.name) for p in instance.params]
         self.function = Function(
             instance.name, instance.symbol, params, instance.result, instance.span, instance.inline
         )
@@ -43,7 +49,9 @@ class _Lowering:
 
     def _run(self) -> Function:
         for variable, value in zip(self.instance.params, self.function.params, strict=True):
-            if self._needs_slot(variable):
+            if is_lent(variable):
+                self.slots[variable] = value
+            elif self._needs_slot(variable):
                 self._emit("memref.store", [value, self._slot(variable)], None, variable.span, {"path": ()})
             else:
                 self.values[variable] = value
@@ -135,6 +143,11 @@ class _Lowering:
             self.values[variable] = self._emit("memref.subview", [view, low, high], view.type, s.span, {"form": form})
 
     def _evaluate(self, s: hir.Evaluate) -> None:
+        if isinstance(s.value.type, t.OWNED):  # nobody wants it
+            place = self._held(s.value)
+            assert place.variable is not None
+            self._drop(hir.Drop(s.span, place.variable))
+            return
         self.expression(s.value)
 
     def _if(self, s: hir.If) -> None:
@@ -162,7 +175,7 @@ class _Lowering:
         self, block: Block, body: list[hir.Statement], again: Block, after: Block, span: Span, loop: Loop | None = None
     ) -> None:
         self.block = block
-        self.loops.append((again, after, loop))
+        self.loops.append((again, after, loop, len(self.held)))
         self._statements(body)
         self.loops.pop()
         self._branch(again, span, loop)
@@ -170,6 +183,9 @@ class _Lowering:
 
     def _for(self, s: hir.For) -> None:
         start, stop = self.expression(s.start), self.expression(s.stop)
+        if abs(s.step) > 1:
+            self._strided_for(s, start, stop)
+            return
         slot = self._slot(s.counter)
         self._emit("memref.store", [start, slot], None, s.span, {"path": ()})
         head, body = self._new_block("for"), self._new_block("body")
@@ -190,8 +206,46 @@ class _Lowering:
         self._branch(head, s.span, loop_of(s))
         self.block = after
 
+    def _strided_for(self, s: hir.For, start: Value, stop: Value) -> None:
+        """The last turn is computed beforehand: counting to past the end could wrap."""
+        set_up, head, body = self._new_block("set"), self._new_block("for"), self._new_block("body")
+        test, step, after = self._new_block("test"), self._new_block("next"), self._new_block("after")
+        low, high = (start, stop) if s.step > 0 else (stop, start)
+        some = self._emit("arith.cmpi", [low, high], t.bool_, s.span, {"predicate": "slt"})
+        self._emit("cf.cond_br", [some], None, s.span, {"targets": (set_up, after)})
+        self.block = set_up
+
+        def index(name: str, a: Value, b: Value) -> Value:
+            return self._emit(f"arith.{name}", [a, b], t.index, s.span, {"wraps": True})
+
+        one, size = self._constant(t.index, 1, s.span), self._constant(t.index, abs(s.step), s.span)
+        way = index("subi", index("subi", high, low), one)  # without sign: up to 2^64
+        whole = index("subi", way, index("remui", way, size))
+        last = index("addi" if s.step > 0 else "subi", start, whole)
+        slot = self._slot(s.counter)
+        self._emit("memref.store", [start, slot], None, s.span, {"path": ()})
+        self._branch(head, s.span)
+        self.block = head
+        counter = self._emit("memref.load", [slot], t.index, s.counter.span, {"path": ()})
+        counter.hint = s.counter.name
+        self.values[s.counter] = counter
+        self._branch(body, s.span)
+        self._loop_body(body, s.body, test, after, s.span)
+        self.block = test
+        done = self._emit("arith.cmpi", [counter, last], t.bool_, s.span, {"predicate": "eq"})
+        self._emit("cf.cond_br", [done], None, s.span, {"targets": (after, step)})
+        self.block = step
+        by = self._constant(t.index, s.step, s.span)
+        following = self._emit("arith.addi", [counter, by], t.index, s.span, {"no_overflow": True})
+        self._emit("memref.store", [following, slot], None, s.span, {"path": ()})
+        self._branch(head, s.span, loop_of(s))
+        self.block = after
+
     def _parallel(self, s: hir.Parallel) -> None:
         """The body becomes a function of (begin, end, what it captures), which workers call for ranges."""
+        if s.reductions:
+            self._statements(spread(s))
+            return
         count = self.expression(s.count)
         captured = captured_variables(s)
         begin, end = hir.Variable("begin", t.index, s.span), hir.Variable("end", t.index, s.span)
@@ -207,13 +261,33 @@ class _Lowering:
         self._emit("scf.parallel", [count, *args], None, s.span, {"callee": symbol})
 
     def _return(self, s: hir.Return) -> None:
-        self._emit("func.return", [self.expression(s.value)] if s.value is not None else [], None, s.span)
+        values = [self.expression(s.value)] if s.value is not None else []
+        self._unlock(0, s.span)
+        self._emit("func.return", values, None, s.span)
 
     def _break(self, s: hir.Break) -> None:
+        self._unlock(self.loops[-1][3], s.span)
         self._branch(self.loops[-1][1], s.span)
 
     def _continue(self, s: hir.Continue) -> None:
+        self._unlock(self.loops[-1][3], s.span)
         self._branch(self.loops[-1][0], s.span, self.loops[-1][2])
+
+    def _lock(self, s: hir.Lock) -> None:
+        root, indices, path = self._place(s.place)
+        self.held.append((s, [root, *indices], {"path": path}))
+        self._emit("memref.lock", [root, *indices], None, s.span, {"path": path})
+        self._statements(s.body)
+        if self.block.is_closed:
+            self.block = self._new_block("after")  # nothing comes here, and it is dropped
+        else:
+            self._unlock(len(self.held) - 1, s.span)
+        self.held.pop()
+
+    def _unlock(self, outer: int, span: Span) -> None:
+        """Give back the locks taken since `outer` were held, the last first."""
+        for _, operands, path in reversed(self.held[outer:]):
+            self._emit("memref.unlock", operands, None, span, path)
 
     def _drop(self, s: hir.Drop) -> None:
         self._emit("memref.dealloc", [self._slot(s.variable)], None, s.span)
@@ -233,16 +307,56 @@ class _Lowering:
         if e.name == "hekla.nothing":
             return Value(t.none)
         if e.name == "memref.dim" and isinstance(e.args[0].type, t.BufferType):
-            root, _, _ = self._place(e.args[0])
-            return self._emit("memref.dim", [root], t.index, e.span, e.attrs)
+            place = self._held(e.args[0])
+            length = self._emit("memref.dim", [self._place(place)[0]], t.index, e.span, e.attrs)
+            if place is not e.args[0]:  # only its length was wanted
+                assert place.variable is not None
+                self._drop(hir.Drop(e.span, place.variable))
+            return length
         if e.name == "memref.take":
             root, _, _ = self._place(e.args[0])
             return self._emit(e.name, [root, self.expression(e.args[1])], e.type, e.span)
+        if e.name.startswith("memref.atomic_"):
+            root, indices, path = self._place(e.args[0])
+            operands = [root, *indices, *(self.expression(a) for a in e.args[1:])]
+            return self._emit(e.name, operands, e.type, e.span, {**e.attrs, "path": path})
         return self._emit(e.name, [self.expression(a) for a in e.args], e.type, e.span, e.attrs)
 
     def _x_call(self, e: hir.Call) -> Value:
-        args = [self.expression(a) for a in e.args]
-        return self._emit("func.call", args, e.type, e.span, {"callee": e.callee.symbol})
+        """Owned arguments are moved last, when no other can end the kernel.
+
+        What a callee takes of a region it gives back, unless it returns a view of it: then the region keeps it all.
+        """
+        args: list[Value | None] = []
+        moved: list[tuple[int, hir.Place]] = []
+        marks: list[tuple[Value, Value]] = []
+        for position, argument in enumerate(e.args):
+            if isinstance(argument.type, t.BufferType):
+                moved.append((position, self._held(argument)))
+                args.append(None)
+            elif isinstance(argument.type, t.RegionType):
+                args.append(self._place(argument)[0])
+            else:
+                args.append(self.expression(argument))
+        for position, place in moved:
+            args[position] = self.expression(place)
+        given = [a for a in args if a is not None]
+        for position, value in enumerate(given):
+            if isinstance(value.type, SlotType) and position not in e.callee.result_borrows:
+                marks.append((value, self._emit("memref.mark", [value], t.index, e.span)))
+        result = self._emit("func.call", given, e.type, e.span, {"callee": e.callee.symbol})
+        for slot, mark in marks:
+            self._emit("memref.release", [slot, mark], None, e.span)
+        return result
+
+    def _held(self, e: hir.Expr) -> hir.Place:
+        """Return an owned value in a variable, so that it is freed if the kernel ends early."""
+        if isinstance(e, hir.Place):
+            return e
+        held = hir.Variable("held", e.type, e.span)
+        place = hir.Place(e.type, e.span, held)
+        self._assign(hir.Assign(e.span, place, e))
+        return place
 
     def _x_place(self, e: hir.Place) -> Value:
         variable = e.variable
@@ -319,12 +433,7 @@ def _count_assignments(body: Sequence[hir.Statement]) -> dict[hir.Variable, int]
                 continue  # what it looks at is written, the view itself stays
             # a store into a part counts twice: the variable needs a place in memory
             counts[s.place.variable] = counts.get(s.place.variable, 0) + (2 if s.place.steps else 1)
-        inner: list[list[hir.Statement]] = []
-        if isinstance(s, hir.If):
-            inner = [s.then, s.other]
-        elif isinstance(s, hir.While | hir.For | hir.Parallel):
-            inner = [s.body]
-        for one in inner:
+        for one in blocks_of(s):
             for variable, count in _count_assignments(one).items():
                 counts[variable] = counts.get(variable, 0) + count
     return counts

@@ -87,6 +87,6 @@ def function_text(function: FunctionType) -> tuple[str, int, str] | None:
     return code.co_filename, first, "".join(lines[first - 1 : last]).rstrip()
 
 
-def words_of(text: str) -> frozenset[str]:
-    """Return every name in a piece of source; words of comments and texts are among them."""
-    return frozenset(_WORD.findall(text))
+def words_of(text: str) -> tuple[str, ...]:
+    """Return every name in a piece of source once, in order; words of comments and texts are among them."""
+    return tuple(sorted(set(_WORD.findall(text))))

@@ -1,5 +1,6 @@
 """One request while the engine answers it."""
 
+import math
 from dataclasses import dataclass
 
 from hekla.llm.grammar import GrammarState
@@ -8,6 +9,9 @@ from hekla.llm.runner import StepResult
 from hekla.llm.sampling_state import SamplingState
 from hekla.llm.sequence import Chunk, Sequence
 from hekla.protocols.text_engine import FinishReason, TextRequest, TokenEvent, TokenLogprob
+
+_UNLUCKY = 0.2
+_RETRY_TOKENS = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -24,6 +28,18 @@ class Answer:
     waited_s: float = 0.0  # from when it was received until it first ran
     prefill_s: float = 0.0  # of steps since its last token
     answer_tokens: int = 0
+    luck: float = 1.0  # how many guesses came true lately, of those checked
+
+    def guesses_worth(self, most: int) -> int:
+        """Return how many tokens are worth guessing: checking is not free. Without luck: some, now and then."""
+        if self.luck < _UNLUCKY:
+            return most if self.answer_tokens % _RETRY_TOKENS == 0 else 0
+        return math.ceil(most * self.luck)
+
+    def guessed(self, checked: int, right: int) -> None:
+        """Note what became of guesses."""
+        if checked:
+            self.luck += (right / checked - self.luck) / 4
 
     def finish_reason(self, token: int) -> FinishReason | None:
         """Return why an answer ends with a token, which was noted already; None if it goes on."""

@@ -2,14 +2,15 @@
 
 A file that passes has every tensor its architecture needs and no other of its layers, each of the shape and of a kind
 that can be computed with, aligned to its elements, with scales that fit its groups; numbers of heads, widths and
-tokens that fit one another. `check_target` adds what a machine can do, `check_memory` what fits into it.
+tokens that fit one another. `check_target` adds what a machine can do; what fits into its memory is
+`resources.plan_memory`.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hekla.base.errors import ModelFileError, TooLargeError, UnsupportedError, quoted
+from hekla.base.errors import ModelFileError, UnsupportedError, quoted
 from hekla.llm.awq import group_size
 from hekla.llm.expected import ExpectedTensor, expected_tensors
 from hekla.llm.model_config import ModelConfig
@@ -31,9 +32,8 @@ class TensorError(ModelFileError):
 class TargetKinds:
     """What a runner computes with on a machine."""
 
-    name: str  # "x86-64 with AVX-512 VNNI"
+    name: str  # "x86_64 with vectors of 512 bits"
     kinds: frozenset[Quantisation]
-    awq_groups: frozenset[int] = frozenset({32, 64, 128})
 
 
 def check_model(config: ModelConfig, tensors: Mapping[str, StoredTensor], unknown: Iterable[str], where: str) -> None:
@@ -101,7 +101,7 @@ def _check_awq(tensor: StoredTensor, where: str) -> None:
 
 
 def check_target(tensors: Mapping[str, StoredTensor], target: TargetKinds, where: str) -> None:
-    """Check that a machine computes with every tensor's kind and group.
+    """Check that a machine computes with every tensor's kind.
 
     Errors: UnsupportedError naming the tensor, its kind, and those the machine computes with.
     """
@@ -112,30 +112,3 @@ def check_target(tensors: Mapping[str, StoredTensor], target: TargetKinds, where
                 where=where,
                 cure=f"convert it to one of {', '.join(sorted(kind.name for kind in target.kinds))}",
             )
-        if tensor.quantisation is Quantisation.AWQ4 and group_size(tensor) not in target.awq_groups:
-            raise UnsupportedError(
-                f"tensor {quoted(tensor.name)}: groups of {group_size(tensor)} are not computed on {target.name}",
-                where=where,
-                cure=f"quantise it in groups of {' or '.join(map(str, sorted(target.awq_groups)))}",
-            )
-
-
-def kv_bytes_of_token(config: ModelConfig, value_bytes: int = 2) -> int:
-    """Return what keys and values of one position take, in all layers. Units: `value_bytes` 2 for f16."""
-    return 2 * len(config.layers) * config.kv_heads * config.head_width * value_bytes
-
-
-def check_memory(parts: Mapping[str, int], limit_bytes: int, where: str) -> None:
-    """Check that what a model needs fits: parts by name ("weights", "keys and values of 8192 tokens"), in bytes.
-
-    Errors: TooLargeError showing every part and their sum.
-    """
-    needed = sum(parts.values())
-    if needed > limit_bytes:
-        shown = " + ".join(f"{name} {_mib(size)}" for name, size in parts.items())
-        cure = "allow more memory, or ask for a shorter context"
-        raise TooLargeError(where, limit=_mib(limit_bytes), got=f"{shown} = {_mib(needed)}", cure=cure)
-
-
-def _mib(size: int) -> str:
-    return f"{size / (1 << 20):,.1f} MiB"

@@ -260,9 +260,10 @@ class LlmEngine:
         decoding = [sequence for sequence in self._scheduler.running if sequence.is_decoding]
         guesses = []
         for sequence in decoding:
-            most = min(self._limits.draft_tokens, sequence.limit_tokens - len(sequence.tokens) - 1)
-            state = self._answers[sequence.request_id].state
-            guesses.append(Guess(sequence.request_id, sequence.tokens, max(0, most), state))
+            answer = self._answers[sequence.request_id]
+            most = answer.guesses_worth(self._limits.draft_tokens)
+            most = max(0, min(most, sequence.limit_tokens - len(sequence.tokens) - 1))
+            guesses.append(Guess(sequence.request_id, sequence.tokens, most, answer.state))
         for sequence, draft in zip(decoding, self._drafter.propose(guesses), strict=True):
             sequence.draft = draft
 
@@ -289,7 +290,6 @@ class LlmEngine:
             return AnswerRows(answer, chunk)
         position = len(answer.sequence.tokens)
         undo: list[tuple[int, bool]] = []
-        count = 0
         try:
             first = self._arrays.add_row(place, position, answer.state, answer.grammar)
             count = 1
@@ -301,11 +301,10 @@ class LlmEngine:
                     break
                 self._arrays.add_row(place + count, position + count, answer.state, answer.grammar)
                 count += 1
-        except EngineError as error:
-            if not count:
-                return AnswerRows(answer, chunk, error=str(error))
-        if answer.grammar is not None:
-            answer.grammar.go_back(len(undo))
+            if answer.grammar is not None:
+                answer.grammar.go_back(len(undo))
+        except EngineError as error:  # a grammar that became too hard: the end of its request, and of no other
+            return AnswerRows(answer, chunk, error=str(error))
         for token, was_new in reversed(undo):
             answer.state.unchosen(token, was_new=was_new)
         return AnswerRows(answer, chunk, first, count)
@@ -336,6 +335,7 @@ class LlmEngine:
             if is_over or (place < rows.count - 1 and event.token != draft[place]):
                 break
         self._answer_tokens += len(new)
+        answer.guessed(rows.count - 1, len(new) - 1)
         self._scheduler.advance(chunk, new)
         if is_over:
             self._scheduler.remove(answer.request.request_id)

@@ -38,6 +38,7 @@ DEFAULT_ALIGNMENT = 32
 LONGEST_KEY = 65_535
 LONGEST_TENSOR_NAME = 255  # ggml itself stops at 63
 MOST_DIMENSIONS = 4
+_LENGTH_BYTES = 8  # of a string
 _LEAST_PAIR, _LEAST_TENSOR = 8 + 4 + 1, 8 + 4 + 8 + 4 + 8  # bytes that one takes at least
 
 STRING, ARRAY = 8, 9
@@ -92,14 +93,30 @@ class Strings(Sequence[str]):
 
     def __iter__(self) -> Iterator[str]:
         if not len(self):
-            return
-        first = int(self._places[0, 0])
-        taken = bytes(self._memory[first : int(self._places[-1, 1])])  # a slice of bytes costs half of a memoryview's
-        for start, end in (self._places - first).tolist():
-            try:
-                yield taken[start:end].decode()
-            except UnicodeDecodeError:
-                yield _decoded(memoryview(taken)[start:end], self._where)
+            return iter(())
+        return iter(self._at_once() or self._one_by_one())
+
+    def _at_once(self) -> list[str] | None:
+        """Decode all of an array with one call, where it can be told apart afterwards; three times as fast.
+
+        A length from 1 to 127 is one character and seven NULs, which no usual text holds.
+        """
+        lengths = self._places[:, 1] - self._places[:, 0]
+        first, last = int(self._places[0, 0]) - _LENGTH_BYTES, int(self._places[-1, 1])
+        is_whole = last - first == int(lengths.sum()) + _LENGTH_BYTES * len(self)  # no slice that leaves some out
+        if not is_whole or int(lengths.min()) < 1 or int(lengths.max()) > 127:
+            return None
+        try:
+            parts = str(self._memory[first:last], "utf-8").split("\0" * 7)
+        except UnicodeDecodeError:
+            return None
+        if len(parts) != len(self) + 1:
+            return None
+        return [*(part[:-1] for part in parts[1:-1]), parts[-1]]
+
+    def _one_by_one(self) -> Iterator[str]:
+        for start, end in self._places.tolist():
+            yield _decoded(self._memory[start:end], self._where)
 
     def __repr__(self) -> str:
         return f"<{len(self)} strings>"

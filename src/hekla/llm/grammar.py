@@ -7,14 +7,17 @@ with the same few schemas again and again.
 import json
 import threading
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
-from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 from numpy.typing import NDArray
 
 from hekla.base.errors import EngineError, InputError
 from hekla.llm.language import Language
 from hekla.protocols.text_engine import Grammar
+
+if TYPE_CHECKING:  # imported when the first grammar comes: it is a tenth of the time to the first token
+    from llguidance import LLMatcher, LLTokenizer
 
 _KEPT_GRAMMARS = 64
 _LONGEST_TEXT = 1 << 20
@@ -25,7 +28,7 @@ _JSON_BLANKS = r"[\x20\x0A]{0,20}"
 class GrammarState:
     """Where one answer stands in its grammar."""
 
-    def __init__(self, matcher: LLMatcher) -> None:
+    def __init__(self, matcher: "LLMatcher") -> None:
         self._matcher = matcher
 
     @property
@@ -78,7 +81,9 @@ class GrammarCompiler:
             self._compiled.move_to_end(grammar)
             return GrammarState(matcher.deep_copy())
 
-    def _compile(self, grammar: Grammar) -> LLMatcher:
+    def _compile(self, grammar: Grammar) -> "LLMatcher":
+        from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+
         if len(grammar.text) > _LONGEST_TEXT:
             raise InputError(f"a grammar of {len(grammar.text)} characters; at most {_LONGEST_TEXT}", where="grammar")
         if self._tokeniser is None:
@@ -90,11 +95,17 @@ class GrammarCompiler:
         matcher = LLMatcher(self._tokeniser, written_out(grammar), log_level=0)
         if matcher.is_error():
             raise InputError(f"not a {grammar.kind} grammar: {_first_line(matcher.get_error())}", where="grammar")
+        first = matcher.deep_copy()
+        first.compute_bitmask()
+        if first.is_error() or (first.is_stopped() and not first.is_accepting()):
+            raise InputError(f"no text is of this {grammar.kind} grammar", where="grammar")
         return matcher
 
 
 def written_out(grammar: Grammar) -> str:
     """Return a grammar as llguidance reads it. Errors: InputError for JSON that is none."""
+    from llguidance import LLMatcher
+
     if grammar.kind == "regex":
         return LLMatcher.grammar_from_regex(grammar.text)
     if grammar.kind == "lark":

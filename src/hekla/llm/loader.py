@@ -9,13 +9,12 @@ from hekla.llm.model_file import ModelFile, open_model
 from hekla.llm.model_language import ModelLanguage
 from hekla.llm.options import LlmOptions, read_options
 from hekla.llm.resources import plan_memory
-from hekla.llm.runner import ModelRunner
 from hekla.llm.runners import runner_maker
 from hekla.llm.speculation.draft_model import DraftModel
 from hekla.llm.speculation.drafter import Drafter
 from hekla.llm.speculation.lookup import PromptLookup
 from hekla.protocols.text_engine import TextEngineSource, TextModelInfo
-from hekla.runtime.limits import usable_cpus, usable_memory_bytes
+from hekla.runtime.limits import usable_memory_bytes
 
 
 def load(source: TextEngineSource) -> LlmEngine:
@@ -26,12 +25,12 @@ def load(source: TextEngineSource) -> LlmEngine:
     options = read_options(source.options, source.where or f"{source.model}: [engine]")
     model = open_model(source.folder)
     language = ModelLanguage(model)
-    threads = max(1, min(source.threads, usable_cpus()))
-    maker = runner_maker(model, options, threads)
+    max_rows = logits_rows(options)
+    maker = runner_maker(model, options, max_rows=max_rows)
     draft_file = _draft_file(source, options, model)
     usable = usable_memory_bytes() - (0 if draft_file is None else draft_file.weight_bytes)
     plan = plan_memory(model.config, options, maker.sizes(), usable, source.where or source.model)
-    runner = maker.make(plan.pages)
+    runner = maker.make(plan.pages, plan.left_bytes)
     try:
         engine = LlmEngine(
             info=TextModelInfo(
@@ -55,7 +54,7 @@ def load(source: TextEngineSource) -> LlmEngine:
                 draft_tokens=options.draft_tokens if options.draft else 0,
             ),
             read_adapter=lambda path: read_adapter(path, model.config),
-            drafter=_drafter(options, draft_file, plan.context_tokens, threads),
+            drafter=_drafter(options, draft_file, plan.context_tokens),
         )
         for name, path in options.adapters.items():
             engine.load_adapter(name, _below(source.folder, path, f"{source.where}.adapters.{name}"))
@@ -63,6 +62,12 @@ def load(source: TextEngineSource) -> LlmEngine:
         runner.close()
         raise
     return engine
+
+
+def logits_rows(options: LlmOptions) -> int:
+    """Return the most rows of logits that a step can have."""
+    drafted = options.draft_tokens if options.draft else 0
+    return min(options.max_step_tokens, options.max_running * (1 + drafted))
 
 
 def _draft_file(source: TextEngineSource, options: LlmOptions, model: ModelFile) -> ModelFile | None:
@@ -80,15 +85,14 @@ def _draft_file(source: TextEngineSource, options: LlmOptions, model: ModelFile)
     return draft
 
 
-def _drafter(options: LlmOptions, draft: ModelFile | None, context_tokens: int, threads: int) -> Drafter | None:
+def _drafter(options: LlmOptions, draft: ModelFile | None, context_tokens: int) -> Drafter | None:
     if options.draft == "lookup":
         return PromptLookup()
     if draft is None:
         return None
-    maker = runner_maker(draft, options, threads)
+    maker = runner_maker(draft, options, max_rows=options.max_running)
     pages = options.max_running * (-(-context_tokens // maker.sizes().page_tokens) + 1)
-    runner: ModelRunner = maker.make(pages)
-    return DraftModel(runner, context_tokens=min(context_tokens, draft.config.context_tokens))
+    return DraftModel(maker.make(pages, 0), context_tokens=min(context_tokens, draft.config.context_tokens))
 
 
 def _below(folder: Path, name: str, where: str) -> Path:

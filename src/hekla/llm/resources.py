@@ -9,7 +9,9 @@ from hekla.llm.options import LlmOptions
 _DEFAULT_CONTEXT = 8192
 _SHARE_OF_FREE = 4  # pages get one part in so many of the memory that is left, where nobody says
 _MOST_BY_DEFAULT = 1 << 30
-_OWN_BYTES = 64 << 20  # what the engine needs besides: the interpreter, tables of tokens, buffers
+# What the process needs besides, measured: the interpreter, NumPy, the code generator; and for each token its texts.
+_OWN_BYTES = 128 << 20
+_OWN_TOKEN_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ def plan_memory(
             f"{where}.context_tokens", limit=f"{config.context_tokens} tokens, the model's own", got=f"{context} tokens"
         )
     ceiling = min(options.memory_bytes or usable_bytes, usable_bytes)
-    fixed = sizes.weight_bytes + sizes.scratch_bytes + _OWN_BYTES
+    own = _OWN_BYTES + _OWN_TOKEN_BYTES * config.vocabulary_tokens
+    fixed = sizes.weight_bytes + sizes.scratch_bytes + own
     least = -(-context // sizes.page_tokens)
     pages = least
     if options.kv_bytes is not None:
@@ -69,7 +72,7 @@ def plan_memory(
             "weights": sizes.weight_bytes,
             "pages": pages * sizes.page_bytes,
             "scratch": sizes.scratch_bytes,
-            "the process itself": _OWN_BYTES,
+            "the process itself": own,
         }
         raise TooLargeError(
             f"{where}.memory_bytes",

@@ -104,7 +104,8 @@ class _Server:
         config = self._config
         tracer = make_tracer(config.otlp_endpoint, config.version) if config.otlp_endpoint else None
         on_answered: OnAnswered | None = tracer.record if tracer is not None else None
-        host = ModelHost(config.repositories, self._parts, on_answered, config.name, config.version)
+        on_text = tracer.record_text if tracer is not None else None
+        host = ModelHost(config.repositories, self._parts, on_answered, config.name, config.version, on_text)
         router = self._router(host)
         limits = HttpLimits(body_bytes=config.max_body_bytes, read_s=config.read_timeout_s)
         on_answer = _log_access if config.access_log else None

@@ -51,6 +51,13 @@ class Ids:
         low = int(self.low[row])
         return uuid.UUID(int=(int(self.high[row]) << 64) + low) if self.is_uuid[row] else low
 
+    def listed(self, rows: AnyArray) -> list[PointId]:
+        """Return the ids of these rows."""
+        if self.is_uuid[rows].any():
+            return [self.at(row) for row in rows.tolist()]
+        numbers: list[PointId] = self.low[rows].tolist()
+        return numbers
+
     def take(self, rows: AnyArray) -> "Ids":
         """Return the ids of these rows."""
         return Ids(self.low[rows], self.high[rows], self.is_uuid[rows])

@@ -113,7 +113,8 @@ def _rarity(version: Version, name: str, query: SparseVector) -> F32:
         for i, dimension in enumerate(query.indices.tolist()):
             span = _dimension(part, name, dimension)
             having[i] += span.stop - span.start if span is not None else _count(part.rows.sparse[name], dimension)
-    return np.log(1 + (rows - having + 0.5) / (having + 0.5)).astype(np.float32)
+    rarity: F32 = np.log(1 + (rows - having + 0.5) / (having + 0.5)).astype(np.float32)
+    return rarity
 
 
 def _part_dot(part: Part, name: str, dimensions: NDArray[np.uint32], weights: F32) -> F32:

@@ -1,6 +1,6 @@
-from hekla.lang import f32, kernel, MutView
+from hekla.lang import f32, kernel
 
 
 @kernel
-def program(x: MutView[f32, 1]):
-    x[0] = 1.0
+def program(x: f32):
+    print("x is", x)

@@ -11,12 +11,14 @@ from hekla.lang.link.build import Kind, build
 from hekla.lang.targets.known import target_named
 
 RISCV_CPU = "rv64,v=true,vlen=256,elen=64,vext_spec=v1.0"
+# nothing but the program itself may read standard input
+QUIET = ("-display", "none", "-serial", "none", "-monitor", "none")
 SEMIHOSTING = ("-semihosting-config", "enable=on,target=native")
 RUNNERS: dict[str, list[str]] = {
     "x86-64": [],
     "aarch64": ["qemu-aarch64-static", "-cpu", "max"],
     "riscv64": ["qemu-riscv64-static", "-cpu", RISCV_CPU],
-    "thumb": ["qemu-system-arm", "-M", "mps2-an500", "-nographic", *SEMIHOSTING, "-kernel"],
+    "thumb": ["qemu-system-arm", "-M", "mps2-an500", *QUIET, *SEMIHOSTING, "-kernel"],
     "wasm32": [sys.executable, str(Path(__file__).with_name("run_wasm.py"))],
 }
 RUNNABLE = (
@@ -33,14 +35,16 @@ RUNNABLE = (
 )
 
 
-def command(family: str, path: Path) -> list[str]:
-    """Return what runs a product, or skip the test and say what is missing."""
+def command(family: str, path: Path, *arguments: str) -> list[str]:
+    """Return what runs a product with arguments, or skip the test and say what is missing."""
     runner = RUNNERS[family]
     if family == "wasm32":
         pytest.importorskip("wasmtime", reason="needs the wasmtime package")
     elif runner and shutil.which(runner[0]) is None:
         pytest.skip(f"needs {runner[0]}: apt-get install qemu-user-static qemu-system-arm")
-    return [*runner, str(path)]
+    if family == "thumb" and arguments:
+        return [*runner, str(path), "-append", " ".join(arguments)]
+    return [*runner, str(path), *arguments]
 
 
 def run(

@@ -1,4 +1,7 @@
-"""Run a WASI command under wasmtime: `python run_wasm.py MODULE`; the exit status is the program's."""
+"""Run a WASI command under wasmtime: `python run_wasm.py MODULE ARGUMENTS`; the exit status is the program's.
+
+It may open files below the current folder.
+"""
 
 import sys
 
@@ -10,6 +13,10 @@ linker.define_wasi()
 store = wasmtime.Store(engine)
 system = wasmtime.WasiConfig()
 system.inherit_stdout()
+system.inherit_stderr()
+system.inherit_stdin()
+system.argv = sys.argv[1:]
+system.preopen_dir(".", ".")
 store.set_wasi(system)
 instance = linker.instantiate(store, wasmtime.Module.from_file(engine, sys.argv[1]))
 start = instance.exports(store)["_start"]

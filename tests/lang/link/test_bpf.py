@@ -40,6 +40,7 @@ done:
 """
 BPF_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
 PROG_LOAD, PROG_TEST_RUN, SOCKET_FILTER = 5, 10, 1
+LOG_BYTES = 1 << 20  # what the verifier says of a loop; it refuses where it cannot say it all
 
 
 def expected() -> int:
@@ -60,9 +61,9 @@ def bpf(command: int, attributes: bytearray) -> int:
 
 def load(code: bytes) -> int:
     """Return the program's descriptor, or skip with the kernel's reason where loading is not permitted."""
-    instructions, licence, log = (ctypes.create_string_buffer(x) for x in (code, b"GPL\0", bytes(65536)))
+    instructions, licence, log = (ctypes.create_string_buffer(x) for x in (code, b"GPL\0", bytes(LOG_BYTES)))
     places = [ctypes.addressof(x) for x in (instructions, licence, log)]
-    row = struct.pack("<IIQQIIQ", SOCKET_FILTER, len(code) // 8, places[0], places[1], 1, 65536, places[2])
+    row = struct.pack("<IIQQIIQ", SOCKET_FILTER, len(code) // 8, places[0], places[1], 1, LOG_BYTES, places[2])
     made = bpf(PROG_LOAD, bytearray(row.ljust(128, b"\0")))
     if made < 0:
         error = ctypes.get_errno()

@@ -1,7 +1,7 @@
-# expect: UnsupportedPythonError 7:5 print is not part of the language
-from hekla.lang import f32, kernel, MutView
+# expect: KernelTypeError 7:26 print() has no keyword 'end'
+from hekla.lang import f32, kernel
 
 
 @kernel
-def program(x: MutView[f32, 1]):
-    print("hello")
+def program(x: f32):
+    print("x is", x, end="")

@@ -32,7 +32,17 @@ def engine_of(folder: Path, **options: Any) -> LlmEngine:
     return load(TextEngineSource("tiny", 1, folder, given))
 
 
-@pytest.mark.parametrize("options", [{}, {"draft": "lookup"}, {"max_step_tokens": 16}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"draft": "lookup"},
+        {"max_step_tokens": 16},
+        {"runner": "compiled"},
+        {"runner": "compiled", "kv_type": "int8", "draft": "lookup"},
+    ],
+    ids=str,
+)
 @pytest.mark.slow
 def test_the_language_model_engine_keeps_its_promises(folder: Path, options: dict[str, Any]) -> None:
     check_text_engine(lambda: engine_of(folder, **options), PROMPT)

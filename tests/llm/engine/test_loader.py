@@ -99,16 +99,16 @@ SIZES = RunnerSizes(weight_bytes=100 << 20, scratch_bytes=10 << 20, page_bytes=1
 
 
 def test_the_plan_keeps_under_the_ceiling() -> None:
-    config = replace(CONFIG, context_tokens=4096)
-    for usable in (500 << 20, 1 << 30, 64 << 30):
+    config = replace(CONFIG, context_tokens=4096, vocabulary_tokens=0)
+    for usable in (600 << 20, 1 << 30, 64 << 30):
         plan = plan_memory(config, LlmOptions(), SIZES, usable, "")
         assert plan.context_tokens == 4096
         assert plan.pages >= 4096 / 16
         assert plan.needed_bytes + plan.left_bytes == usable
-        assert plan.needed_bytes == (100 + 10 + 64 + plan.pages) << 20
-    with pytest.raises(TooLargeError, match="lower context_tokens to 2016") as caught:
+        assert plan.needed_bytes == (100 + 10 + 128 + plan.pages) << 20
+    with pytest.raises(TooLargeError, match="lower context_tokens to 992") as caught:
         plan_memory(config, LlmOptions(memory_bytes=300 << 20), SIZES, 1 << 30, "m")
-    assert "430.0 MiB: weights 100.0 MiB + pages 256.0 MiB + scratch 10.0 MiB" in str(caught.value)
+    assert "494.0 MiB: weights 100.0 MiB + pages 256.0 MiB + scratch 10.0 MiB" in str(caught.value)
     with pytest.raises(TooLargeError, match="take a smaller model"):
         plan_memory(config, LlmOptions(), SIZES, 100 << 20, "m")
     assert plan_memory(config, LlmOptions(kv_bytes=300 << 20), SIZES, 1 << 30, "m").pages == 300

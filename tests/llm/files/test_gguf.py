@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.llm.files.small_files import SMALL, write_small_gguf
 
 from hekla.base.errors import HeklaError, ModelFileError, NotFoundError, UnsupportedError
-from hekla.llm.gguf import read_gguf
+from hekla.llm.gguf import Strings, read_gguf
 from hekla.llm.gguf_writer import TensorToWrite, write_gguf
 from hekla.llm.metadata import MetadataValue
 from hekla.llm.model_file import open_model
@@ -155,9 +155,23 @@ def test_a_string_that_is_no_utf8_is_named_when_it_is_read(written: Callable[[by
     items = string("fine") + string(b"\xc3")
     file = read_gguf(written(file_of([], [string("k") + struct.pack("<IIQ", 9, 8, 2) + items])))
     strings = file.metadata["k"]
-    assert isinstance(strings, list) is False
+    assert isinstance(strings, Strings)
     with pytest.raises(ModelFileError, match="'k': expected UTF-8"):
-        list(strings)  # type: ignore[arg-type]  # it is Strings
+        list(strings)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.one_of(st.text(max_size=4), st.text("\0a", max_size=20), st.text("b\x7f", max_size=200)), max_size=6)
+)
+def test_arrays_of_any_texts_are_read_alike(written: Callable[[bytes], Path], texts: list[str]) -> None:
+    content = b"".join(string(text) for text in texts)
+    pair = string("k") + struct.pack("<IIQ", 9, 8, len(texts)) + content
+    strings = read_gguf(written(file_of([], [pair]))).metadata["k"]
+    assert isinstance(strings, Strings)
+    assert list(strings) == [strings[at] for at in range(len(strings))] == texts
+    assert list(strings[1:]) == texts[1:]
+    assert list(strings[::2]) == texts[::2]
 
 
 def test_a_folder_that_has_no_file_is_not_found(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.llm.files.small_files import (
     CONTROL,
@@ -161,6 +161,7 @@ def test_control_tokens_are_read_only_where_asked() -> None:
     assert tokeniser.decode((1, 2)) == "<|im_start|><|im_end|>"
 
 
+@settings(max_examples=50)
 @given(TEXTS)
 def test_no_text_becomes_a_control_token(text: str) -> None:
     for tokeniser in (byte_level(), sentencepiece()):
@@ -169,6 +170,23 @@ def test_no_text_becomes_a_control_token(text: str) -> None:
         assert tokeniser.decode(tokens) == text.replace("▁", " " if tokeniser is sentencepiece() else "▁")
 
 
+def test_a_control_token_named_like_a_word_is_not_made_by_merging() -> None:
+    byte_pairs = byte_level_metadata() | {"tokenizer.ggml.pre": "llama-bpe"}
+    texts, kinds = byte_pairs["tokenizer.ggml.tokens"], np.array(byte_pairs["tokenizer.ggml.token_type"])
+    assert isinstance(texts, list)
+    kinds[texts.index("hello")] = 3
+    tokeniser = made({**byte_pairs, "tokenizer.ggml.token_type": kinds, "tokenizer.ggml.merges": ["h e", "l l"]})
+    assert [tokeniser.token_bytes(token) for token in tokeniser.encode("hello")] == [b"he", b"ll", b"o"]
+    assert len(tokeniser.encode("hello", is_special=True)) == 2  # this kind of vocabulary begins with a token
+    pieces = sentencepiece_metadata()
+    texts, kinds = pieces["tokenizer.ggml.tokens"], np.array(pieces["tokenizer.ggml.token_type"])
+    assert isinstance(texts, list)
+    kinds[texts.index("hello")] = 3
+    tokeniser = made({**pieces, "tokenizer.ggml.token_type": kinds})
+    assert [tokeniser.token_bytes(token) for token in tokeniser.encode("hello")] == [b"hell", b"o"]
+
+
+@settings(max_examples=30, deadline=None)
 @given(TEXTS)
 def test_no_text_becomes_a_control_token_of_a_tokenizer_json(
     from_json: Callable[[dict[str, Any]], Tokeniser], text: str
@@ -272,7 +290,7 @@ def test_a_folder_without_a_tokeniser_says_so(tmp_path: Path) -> None:
         huggingface_tokeniser(folder, 10)
 
 
-@given(st.text(alphabet="ab<|>", max_size=30))
+@given(st.lists(st.sampled_from(["<|a|>", "<|a|>b", "<a", "<|a", "b", "<", "|", "a"]), max_size=8).map("".join))
 def test_the_leftmost_longest_literal_is_found(text: str) -> None:
     tokens = {"<|a|>": 1, "<|a|>b": 2, "<a": 3, "b": 4}
     found = list(LiteralTokens(tokens).find(text))
@@ -303,8 +321,14 @@ def whole_answer(content: bytes, stop: tuple[str, ...]) -> tuple[str, str | None
     return text, None
 
 
+# Letters and words of "hello world", so that stop texts come about in pieces.
+ANSWER_TOKENS = [
+    token for text in ("h", "e", "l", "o", "hell", "hello", " w", " world", "\n") for token in byte_level().encode(text)
+]
+
+
 @given(
-    st.lists(st.integers(0, 272), max_size=40),
+    st.lists(st.one_of(st.integers(0, 272), st.sampled_from(ANSWER_TOKENS)), max_size=40),
     st.lists(st.sampled_from(["o", "lo", "hell", "hello w", "wor", "\n", "ä", "ld", "ll"]), max_size=3, unique=True),
 )
 def test_pieces_of_an_answer_put_together_are_the_whole(tokens: list[int], stop: list[str]) -> None:
@@ -331,6 +355,14 @@ def test_what_may_become_a_stop_text_is_held_back() -> None:
     answer = Detokeniser(tokeniser, ("hello world!",))
     assert [answer.feed(token) for token in tokeniser.encode("hello world")] == ["", ""]
     assert answer.finish() == "hello world"
+
+
+def test_of_two_stop_texts_in_one_token_the_first_that_is_complete_counts() -> None:
+    tokeniser = byte_level()
+    answer = Detokeniser(tokeniser, ("lo", "ell", "l"))
+    assert [answer.feed(token) for token in tokeniser.encode("hello world")] == ["he", ""]
+    assert answer.found_stop == "l"
+    assert answer.finish() == ""
 
 
 def test_control_tokens_are_shown_only_where_asked() -> None:

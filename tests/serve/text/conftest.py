@@ -12,11 +12,12 @@ SMALL = "context = 256\nwaiting = 512"
 
 @pytest.fixture(scope="session")
 def text_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """`words` is fast, `slow` takes 20 ms a token, `narrow` answers one at a time and lets two wait."""
+    """`words` is fast, `slow` takes 20 ms a token, `narrow` answers one at a time, two may wait; `endless` has room."""
     repository = tmp_path_factory.mktemp("texts")
     write_text_model(repository, "words", engine=SMALL)
     write_text_model(repository, "slow", engine="pace_ms = 20")
     write_text_model(repository, "narrow", engine="pace_ms = 20\nrunning = 1", toml="[text]\nmax_waiting = 2")
+    write_text_model(repository, "endless", engine="context = 100000\npages = 7000")
     with running_server(repository) as running:
         yield running
 

@@ -2,14 +2,18 @@
 
 import json
 import queue
+import struct
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
 import tritonclient.http as triton_http
 from tests.running_server import RunningServer
 from tests.serve.text.sse_client import wait_for
+
+from hekla.serve.grpc import open_inference_pb2 as pb
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +30,11 @@ def inputs(text: str, stream: bool, kind: Any = triton, **sampling: object) -> l
         made.append(kind.InferInput("stream", [1], "BOOL"))
         made[2].set_data_from_numpy(np.array([True]))
     return made
+
+
+def record(content: bytes) -> bytes:
+    """Return a BYTES tensor of one element."""
+    return struct.pack("<I", len(content)) + content
 
 
 def text_of(answer: Any) -> str:
@@ -113,3 +122,42 @@ def test_the_model_says_that_it_is_decoupled(text_server: RunningServer) -> None
     with triton.InferenceServerClient(text_server.grpc_address) as client:
         config = client.get_model_config("words", as_json=True)["config"]
     assert config["model_transaction_policy"] == {"decoupled": True}
+
+
+def test_a_deadline_over_while_it_waits_is_told(text_server: RunningServer, answers: "queue.SimpleQueue[Any]") -> None:
+    with triton.InferenceServerClient(text_server.grpc_address) as client:
+        client.start_stream(lambda result, error: answers.put((result, error)))
+        client.async_stream_infer("narrow", inputs("Gr", True, max_tokens=1000, ignore_eos=True))
+        answers.get(timeout=30)
+        wait_for(text_server, "narrow", running=1, waiting=0)
+        with pytest.raises(triton.InferenceServerException, match="no token within the time allowed"):
+            client.infer("narrow", inputs("Gr", False), timeout=100_000)
+        client.stop_stream(cancel_requests=True)
+    wait_for(text_server, "narrow", running=0, waiting=0)
+
+
+def test_a_caller_that_does_not_read_is_cut_off(text_server: RunningServer) -> None:
+    request = pb.ModelInferRequest(model_name="endless")
+    for name, kind, raw in (
+        ("text_input", "BYTES", record(b"Gr")),
+        ("stream", "BOOL", b"\x01"),
+        ("sampling_parameters", "BYTES", record(b'{"max_tokens": 90000, "ignore_eos": true, "seed": 1}')),
+    ):
+        request.inputs.add(name=name, datatype=kind, shape=[1])
+        request.raw_input_contents.append(raw)
+    # A window of 64 KiB, and a caller that looks at the first piece only.
+    options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65535)]
+    with grpc.insecure_channel(text_server.grpc_address, options=options) as channel:
+        method = channel.stream_stream(
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=pb.ModelStreamInferResponse.FromString,
+        )
+        call = method(iter([request]))
+        next(call)
+        row = wait_for(text_server, "endless", running=0, waiting=0)
+        assert row["tenants"][0]["answer_tokens"] < 90_000
+        with pytest.raises(grpc.RpcError) as caught:
+            for _ in call:
+                pass
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -30,6 +30,7 @@ from hekla.lang import (
     iota,
     kernel,
     load,
+    prefetch,
     reduce_add,
     reduce_max,
     round_even,
@@ -42,6 +43,7 @@ from hekla.lang.sweep import Sweep
 
 K = TypeParam("K")
 LOWEST = -1e30
+FEW = 4  # rows that read pages from far away; more are a prompt's, whose pages are near
 
 
 @comptime
@@ -56,10 +58,10 @@ def vectors_of(rows, page):
 @kernel(inline=True)
 def page_scores(
     queries: View[f32, 1], first: index, keys: View[K, 1], key_scales: View[f32, 1], base: index, scale_base: index,
-    count: index, scores: MutView[f32, 2],
+    count: index, values: View[K, 1], scores: MutView[f32, 2],
     *, rows: Const, group: Const, stride: Const, head_width: Const, page: Const, cap: Const, is_scaled: Const,
 ):  # fmt: skip
-    """Write the scores of `count` positions of one page, rounded up to whole vectors."""
+    """Write the scores of `count` positions of one page, rounded up to whole vectors; fetch its values meanwhile."""
     step: Const = vectors_of(rows, page)
     for g in range(0, (count + 15) // 16, step):
         sums = Array[Vec[f32, 16], rows * step](0.0)
@@ -67,6 +69,8 @@ def page_scores(
             k = Array[Vec[f32, 16], step](0.0)
             for v in unroll(range(step)):
                 k[v] = f32(load(keys, base + ((g + v) * head_width + d) * 16, width=16))
+                if rows <= FEW:
+                    prefetch(values, base + ((g + v) * head_width + d) * 16)
             for r in unroll(range(rows)):
                 q = Vec[f32, 16](queries[first + (r // group) * stride + (r % group) * head_width + d])
                 for v in unroll(range(step)):
@@ -85,14 +89,16 @@ def page_scores(
 @kernel(inline=True)
 def page_weights(
     scores: MutView[f32, 2], value_scales: View[f32, 1], scale_base: index, first_position: index, count: index,
-    position: index, window: index, tops: MutView[f32, 1], factors: MutView[f32, 1], totals: MutView[f32, 2],
-    *, rows: Const, group: Const, is_scaled: Const,
+    position: index, last: index, window: index, tops: MutView[f32, 1], factors: MutView[f32, 1],
+    totals: MutView[f32, 2], *, rows: Const, group: Const, is_scaled: Const, is_causal: Const,
 ):  # fmt: skip
     """Turn the scores of a page into weights; row r is of the token at `position` + r // group."""
     whole = (count + 15) // 16
     places = iota(i32, width=16)
     for r in unroll(range(rows)):
-        newest = i32(position + r // group - first_position)
+        newest = i32(last - first_position)
+        if is_causal:
+            newest = i32(position + r // group - first_position)
         oldest = i32(-1)
         if window > 0:
             oldest = newest - i32(window)
@@ -125,10 +131,13 @@ def lanes_at_once(head_width):
 
 @kernel(inline=True)
 def page_output(
-    values: View[K, 1], base: index, count: index, scores: View[f32, 2], factors: View[f32, 1], output: MutView[f32, 2],
-    *, rows: Const, head_width: Const,
+    values: View[K, 1], base: index, count: index, keys: View[K, 1], following: index, scores: View[f32, 2],
+    factors: View[f32, 1], output: MutView[f32, 2], *, rows: Const, head_width: Const,
 ):  # fmt: skip
-    """Correct the output by each row's factor and add `count` positions' values times their weights."""
+    """Correct the output by each row's factor and add `count` positions' values times their weights.
+
+    following: where the next page's keys begin, which are fetched meanwhile.
+    """
     lanes: Const = lanes_at_once(head_width)
     parts: Const = lanes // 16
     for d in range(0, head_width, lanes):
@@ -140,6 +149,8 @@ def page_output(
             value = Array[Vec[f32, 16], parts](0.0)
             for p in unroll(range(parts)):
                 value[p] = f32(load(values, base + j * head_width + d + 16 * p, width=16))
+            if rows <= FEW:
+                prefetch(keys, following + j * head_width + d)
             for r in unroll(range(rows)):
                 weight = Vec[f32, 16](scores[r, j])
                 for p in unroll(range(parts)):
@@ -153,12 +164,13 @@ def page_output(
 def attend(
     queries: View[f32, 1], first: index, keys: View[K, 1], key_scales: View[f32, 1], values: View[K, 1],
     value_scales: View[f32, 1], table: View[i32, 1], layer_page: index, kv_heads: index, kv_head: index,
-    position: index, window: index, out: MutView[f32, 1], out_first: index,
+    position: index, last: index, window: index, out: MutView[f32, 1], out_first: index,
     *, tokens: Const, group: Const, stride: Const, out_stride: Const, head_width: Const, page: Const, cap: Const,
-    is_scaled: Const,
+    is_scaled: Const, is_causal: Const,
 ):  # fmt: skip
     """Attend `tokens` tokens from `position` on, the heads of one head of keys; queries and out from their elements.
 
+    They see positions up to `last`, and where is_causal none after their own.
     `layer_page`: the number of the layer's page 0 among all layers' pages. `window` 0: to the start.
     """
     rows: Const = tokens * group
@@ -170,20 +182,21 @@ def attend(
     begin = 0
     if window > 0:
         begin = max(0, position + 1 - window) // page
-    last = position + tokens - 1
     for p in range(begin, last // page + 1):
         base = (layer_page + index(table[p])) * kv_heads + kv_head
         count = min(page, last + 1 - p * page)
+        after = (layer_page + index(table[min(p + 1, last // page)])) * kv_heads + kv_head
         page_scores(
-            queries, first, keys, key_scales, base * page * head_width, base * page, count, scores.mut(),
+            queries, first, keys, key_scales, base * page * head_width, base * page, count, values, scores.mut(),
             rows=rows, group=group, stride=stride, head_width=head_width, page=page, cap=cap, is_scaled=is_scaled,
         )  # fmt: skip
         page_weights(
-            scores.mut(), value_scales, base * page, p * page, count, position, window, tops.mut(), factors.mut(),
-            totals.mut(), rows=rows, group=group, is_scaled=is_scaled,
+            scores.mut(), value_scales, base * page, p * page, count, position, last, window, tops.mut(), factors.mut(),
+            totals.mut(), rows=rows, group=group, is_scaled=is_scaled, is_causal=is_causal,
         )  # fmt: skip
         page_output(
-            values, base * page * head_width, count, scores.view(), factors.view(), output.mut(),
+            values, base * page * head_width, count, keys, after * page * head_width, scores.view(), factors.view(),
+            output.mut(),
             rows=rows, head_width=head_width,
         )  # fmt: skip
     sums = totals.view()
@@ -255,9 +268,10 @@ def keep_and_attend(
             kind=kind, head_width=32, page=16,
         )  # fmt: skip
     attend(
-        rows, position * stride, keys, key_scales, values, value_scales, table, 0, 1, 0, position, window, out, 0,
+        rows, position * stride, keys, key_scales, values, value_scales, table, 0, 1, 0, position,
+        position + tokens - 1, window, out, 0,
         tokens=tokens, group=group, stride=stride, out_stride=group * 32, head_width=32, page=16, cap=cap,
-        is_scaled=kind == "int8",
+        is_scaled=kind == "int8", is_causal=True,
     )  # fmt: skip
 
 

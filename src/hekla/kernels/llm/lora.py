@@ -5,7 +5,12 @@ rank (0: none), bits of the scale as f32; b's rows are as wide as the matrix's p
 Source:  LoRA, arXiv:2106.09685.
 """
 
-from hekla.kernels.llm.matrices import COLUMN, INPUTS, PANELS
+from functools import partial
+
+import numpy as np
+
+from hekla.kernels.llm.matrices import COLUMN, COLUMNS, INPUTS, PANELS
+from hekla.kernels.sizes import normal
 from hekla.lang import (
     Const,
     MutView,
@@ -23,6 +28,7 @@ from hekla.lang import (
     reduce_add,
     store,
 )
+from hekla.lang.sweep import Sweep
 
 
 @kernel(inline=True)
@@ -65,3 +71,38 @@ def add_adapters(
                             lora, index(lora_table[slot, first + m, 0]), index(lora_table[slot, first + m, 1]), rank,
                             scale, x[i * stride : i * stride + inputs], inputs, y[at : at + outputs], outputs,
                         )  # fmt: skip
+
+
+def reference_adapters(table, first, count, adapter, owners, lora, lora_table, x, y, rows, y_stride, stride):
+    """Say it in NumPy."""
+    for i in range(rows):
+        slot = adapter[owners[i]]
+        for m in range(first, first + count):
+            a, b, rank, bits = lora_table[slot, m] if slot >= 0 else (0, 0, 0, 0)
+            inputs, outputs = int(table[m, INPUTS]), int(table[m, PANELS]) * 16
+            given = x.reshape(-1, stride)[i, :inputs].astype(np.float64)
+            inner = lora[a : a + rank * inputs].reshape(rank, inputs) @ given
+            scale = np.int32(bits).view(np.float32)
+            at = int(table[m, COLUMN])
+            y.reshape(-1, y_stride)[i, at : at + outputs] += (
+                scale * inner @ lora[b : b + rank * outputs].reshape(rank, outputs)
+            )
+
+
+def cases(rng):
+    """Two slots, one of them without one of the matrices; a row without an adapter; no slots at all."""
+    table = np.zeros((2, len(COLUMNS)), np.int64)
+    table[:, INPUTS], table[:, PANELS], table[:, COLUMN] = 20, (1, 2), (0, 16)
+    bits = int(np.float32(0.5).view(np.int32))
+    slots = np.array([[[0, 60, 3, bits], [0, 0, 0, 0]], [[10, 30, 1, bits], [0, 110, 2, bits]]], np.int64)
+    made = []
+    for held in (slots, slots[:0]):
+        adapter = np.array([1, -1, 0] if len(held) else [-1, -1, -1], np.int32)
+        owners = np.array([0, 1, 2, 2], np.int32)
+        made.append(
+            (table, 0, 2, adapter, owners, normal(rng, 200), held, normal(rng, 4 * 32), normal(rng, 4 * 48), 4, 48)
+        )
+    return made
+
+
+SWEEPS = (Sweep(add_adapters, partial(reference_adapters, stride=32), cases, 1e-5, 1e-5, (("stride", 32),)),)

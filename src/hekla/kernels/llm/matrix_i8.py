@@ -26,12 +26,15 @@ from hekla.lang import (
     index,
     kernel,
     load,
+    prefetch,
     store,
     u8,
     unroll,
 )
 
 HEIGHTS = (8, 4, 2, 1)
+AHEAD_BYTES = 4096  # what is fetched early: panels are too short for the processor to guess where the next begins
+BLOCK_LINES = {4: 5, 5: 6, 6: 7, 8: 9}  # cache lines of a block of 32 inputs with its scales, by bits
 
 
 @kernel(inline=True)
@@ -67,6 +70,15 @@ def four_inputs(x: View[i8, 1], at: index) -> Vec[i8, 64]:
 
 
 @kernel(inline=True)
+def fetch_early(w: View[u8, 1], codes: index, b: index, row: index, *, bits: Const):
+    """Ask for what comes AHEAD_BYTES after block b; only the first rows of a panel find it far away."""
+    if row == 0:
+        lines: Const = BLOCK_LINES[bits]
+        for line in unroll(range(lines)):
+            prefetch(w, codes + (b * lines + line) * 64 + AHEAD_BYTES)
+
+
+@kernel(inline=True)
 def tile(
     w: View[u8, 1], h: View[f16, 1], codes: index, high: index, scales: index, blocks: index, per: index,
     x: View[i8, 1], x_scales: View[f32, 1], x_sums: View[f32, 1], out: MutView[f32, 1], row: index, out_stride: index,
@@ -75,6 +87,7 @@ def tile(
     """Compute `rows` rows from `row` of one panel."""
     total = Array[Vec[f32, 16], rows](0.0)
     for b in range(blocks):
+        fetch_early(w, codes, b, row, bits=bits)
         at = row * stride + b * 32
         at_block = row * (stride // 32) + b
         sums = Array[Vec[i32, 16], rows](0)
@@ -104,6 +117,7 @@ def halves_tile(
     """As `tile`, where each 16 inputs have a scale."""
     total = Array[Vec[f32, 16], rows](0.0)
     for b in range(blocks):
+        fetch_early(w, codes, b, row, bits=bits)
         at = row * stride + b * 32
         at_block = row * (stride // 32) + b
         for half in unroll(range(2)):

@@ -90,12 +90,14 @@ def attention(
         column = head * shape.group * shape.head_room
         for tokens in unroll(token_counts(shape)):
             if index(tiles[tile, 2]) == tokens:
+                position = index(positions[first])
                 attend(
                     wide, first * shape.wide_stride + column, keys, key_scales, values, value_scales,
-                    page_table[index(tiles[tile, 0])], layer_page, shape.kv_heads, head, index(positions[first]),
-                    window, out, first * shape.stride + column,
+                    page_table[index(tiles[tile, 0])], layer_page, shape.kv_heads, head, position,
+                    position + tokens - 1, window, out, first * shape.stride + column,
                     tokens=tokens, group=shape.group, stride=shape.wide_stride, out_stride=shape.stride,
                     head_width=shape.head_room, page=shape.page, cap=shape.attention_cap, is_scaled=shape.kv == "int8",
+                    is_causal=True,
                 )  # fmt: skip
 
 

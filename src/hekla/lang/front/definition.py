@@ -44,6 +44,8 @@ class Definition:
     function: FunctionType
     inline: bool = False
     demand: VectorDemand | None = None
+    holds: str = ""  # what whoever calls it holds, and
+    waits_for: str = ""  # what it may wait for besides locks: actors, in the words of lock_order.py
 
     def __hash__(self) -> int:
         return id(self)
@@ -57,7 +59,7 @@ class Definition:
         return self.function.__name__
 
     @cached_property
-    def text(self) -> tuple[str, int, str, frozenset[str]] | None:
+    def text(self) -> tuple[str, int, str, tuple[str, ...]] | None:
         """(file, first line, source, words in it), read without parsing; None where no source is kept."""
         found = function_text(self.function)
         return None if found is None else (*found, words_of(found[2]))

@@ -10,6 +10,7 @@ from hekla.lang.front.calls import Handler, keywords_of, positional, run_time, v
 from hekla.lang.front.known import Known, Value, evaluate
 from hekla.lang.front.memory_calls import MEMORY_CALLS
 from hekla.lang.front.operators import as_index, convert, materialise, unify
+from hekla.lang.front.system_calls import SYSTEM_CALLS
 from hekla.lang.surface import Buffer, MutView
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _own_line(what: str) -> Handler:
 
 
 INTRINSICS: Mapping[str, Handler] = {
-    **MEMORY_CALLS,
+    **MEMORY_CALLS, **SYSTEM_CALLS,
     "fma": _fma, "select": _select, "shuffle": _shuffle,
     "iota": _iota, "dot4": _dot4, "bitcast": _bitcast, "saturate": _saturate,
     "reduce_add": _reduction("add"), "reduce_min": _reduction("min"), "reduce_max": _reduction("max"),
@@ -277,6 +278,7 @@ INTRINSICS: Mapping[str, Handler] = {
     "static_assert": _static_assert, "unroll": _own_line("write `for i in unroll(range(...)):`"),
     "parallel": _own_line("write `for i in parallel(n):`"),
     "drop": _own_line("write drop(x) on a line of its own"),
+    "lock": _own_line("write `with lock(m) as content:`"),
     "split": _own_line("write `left, right = split(view, at)`"),
 }  # fmt: skip
 
@@ -346,7 +348,7 @@ def _isinstance(x: "Expressions", node: ast.Call) -> Value:
 
 
 def _print(x: "Expressions", node: ast.Call) -> Value:
-    x.context.unsupported("print", node, "write to a MutView, or run the kernel with .interpret()")
+    x.context.wrong("print() gives nothing", node, "write it on a line of its own")
 
 
 PYTHON_BUILTINS: Mapping[object, Handler] = {

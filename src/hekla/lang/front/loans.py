@@ -66,6 +66,9 @@ class Loans:
             parts = [a for i, a in enumerate(e.args) if i in e.callee.result_borrows]
         whole = Loan()
         for part in parts:
+            if isinstance(part, hir.Place) and isinstance(part.type, t.RegionType):
+                whole.regions.add((part.variable, (id(e), 0)))  # as what take() hands out
+                continue
             found = self.value(part)
             whole.regions |= found.regions
             whole.ancestors |= found.ancestors

@@ -20,7 +20,7 @@ class Owners:
 
     def run(self) -> None:
         """Check the kernel."""
-        params = [p for p in self.instance.params if isinstance(p.type, t.OWNED)]
+        params = [p for p in self.instance.params if isinstance(p.type, t.OWNED) and not is_lent(p)]
         self._block(self.instance.body, params)
 
     def _block(self, body: list[hir.Statement], owners: list[hir.Variable]) -> None:
@@ -50,6 +50,8 @@ class Owners:
             self._branches(s)
         elif isinstance(s, hir.While | hir.For | hir.Parallel):
             self._loop(s)
+        elif isinstance(s, hir.Lock):
+            self._block(s.body, [])
         elif isinstance(s, hir.Return):
             drops = self._drops(s.span, 0)
             if drops and s.value is not None:
@@ -65,6 +67,7 @@ class Owners:
         if variable is None or s.place.steps or not isinstance(variable.type, t.OWNED):
             self._use_of_place(s.place)
             return []
+        self._check_own(variable, s.span, "assigned")
         if any(variable in block for block in self.open):
             if variable not in self.gone:
                 s.value, before = _held(s.value)  # it may still read what it replaces
@@ -91,7 +94,17 @@ class Owners:
                 f"{variable.name!r} {why}", span=span, cure="use it before, or make another", notes=[("here", where)]
             )
 
+    def _check_own(self, variable: hir.Variable, span: Span, what: str) -> None:
+        if is_lent(variable):
+            raise OwnershipError(
+                f"{variable.name!r} is lent by the caller, and cannot be {what}",
+                span=span,
+                cure="take() from it, or lend it on to another kernel",
+                notes=[("here", variable.span)],
+            )
+
     def _take(self, variable: hir.Variable, span: Span, why: str) -> None:
+        self._check_own(variable, span, why.removeprefix("was "))
         self._check(variable, span)
         if self.loops and not any(variable in block for block in self.open[self.loops[-1] :]):
             raise OwnershipError(
@@ -112,7 +125,11 @@ class Owners:
             self._use_of_place(e) if not isinstance(e.type, t.OWNED) or not moves else None
         only_reads = isinstance(e, hir.Op) and e.name in ("memref.dim", "memref.take")
         for child in children_of(e):
-            self._expression(child, moves=not only_reads)
+            lends = isinstance(e, hir.Call) and isinstance(child.type, t.RegionType)
+            if lends and not (isinstance(child, hir.Place) and child.variable is not None):
+                cure = "assign it first: r = region(bytes)"
+                raise OwnershipError("only a region in a variable can be lent", span=child.span, cure=cure)
+            self._expression(child, moves=not only_reads and not lends)
 
     def _branches(self, s: hir.If) -> None:
         before = dict(self.gone)
@@ -143,6 +160,11 @@ class Owners:
         self._block(s.body, [])
         self.loops.pop()
         self.gone = before
+
+
+def is_lent(variable: hir.Variable) -> bool:
+    """True for a region that came as a parameter: it stays the caller's."""
+    return variable.is_parameter and isinstance(variable.type, t.RegionType)
 
 
 def _held(value: hir.Expr) -> tuple[hir.Expr, hir.Statement]:

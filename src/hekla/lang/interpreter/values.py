@@ -101,8 +101,10 @@ def fused(a: Data, b: Data, c: Data) -> Data:
 
 
 def _fused_double(a: float, b: float, c: float) -> float:
-    if not all(map(np.isfinite, (a, b, c))) or a == 0 or b == 0:
+    if not (np.isfinite(a) and np.isfinite(b)) or a == 0 or b == 0:
         return a * b + c
+    if not np.isfinite(c):
+        return c  # whatever the product, which may be past the largest double
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     if exact == 0:
         return a * b + c if c == 0 else 0.0

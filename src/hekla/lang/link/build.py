@@ -24,10 +24,10 @@ from hekla.lang.link.image import image
 from hekla.lang.link.objects import NOBITS, ObjectFile
 from hekla.lang.link.shared import LIBC_IMPORTS, shared
 from hekla.lang.link.soft import soft_text
-from hekla.lang.link.start_check import BEGIN, start_check
+from hekla.lang.link.start_check import BEGIN, load_check, start_check
 from hekla.lang.link.start_linux import start_aarch64, start_riscv
 from hekla.lang.link.start_thumb import start_thumb
-from hekla.lang.link.start_x86 import start_x86
+from hekla.lang.link.start_x86 import CHECK, check_x86, start_x86
 from hekla.lang.link.support import support_text
 from hekla.lang.targets import x86
 from hekla.lang.targets.seam import Target
@@ -113,7 +113,8 @@ def _link(text: str, target: Target, kind: str, names: Sequence[str], making: Ma
     movable = Making(making.level, movable=kind in ("shared", "flat"), vectorise=making.vectorise)
     objects = [read_object(assemble(text, target, movable, names), "the program")]
     small = target.memory is not None or kind == "flat"
-    support = support_text(target, SMALL_ARENA_BYTES if small else ARENA_BYTES)
+    is_program = kind in ("executable", "image")
+    support = support_text(target, SMALL_ARENA_BYTES if small else ARENA_BYTES, is_program=is_program)
     objects.append(read_object(assemble(support, target, Making(1, movable.movable, False)), "support"))
     soft = soft_text(target)
     objects.append(read_object(assemble(soft, target, Making(1, movable.movable, False)), "operations in software"))
@@ -122,23 +123,33 @@ def _link(text: str, target: Target, kind: str, names: Sequence[str], making: Ma
         # a buffer may be freed by who did not make it: all share the process's allocator
         objects[1].symbols = [s for s in objects[1].symbols if s.name not in LIBC_IMPORTS]
         level = x86.level_bit(target.required) if target.family == "x86-64" else 0
-        content, outputs = shared(objects, architecture, names, name=f"{entry}.so", imports=LIBC_IMPORTS, level=level)
+        check = check_x86(target) if target.family == "x86-64" else load_check(target)
+        content, outputs = shared(
+            [*objects, *([check] if check else [])],
+            architecture,
+            names,
+            name=f"{entry}.so",
+            imports=LIBC_IMPORTS,
+            level=level,
+            first=CHECK if check else "",
+        )
     elif kind == "flat":
         content, outputs = flat(objects, architecture, entry)
     elif target.memory is not None:
-        objects.append(_start(target, entry))
+        objects += [start_check(entry, target), start_object(target, entry)]
         content, outputs, flash = image(objects, architecture, target.memory, elf=kind == "executable")
         ram = _memory([(o.flags, NOBITS, o.size) for o in outputs])[1]
         return content, tuple((o.name, o.size) for o in outputs), flash, ram + target.memory.stack_bytes
     else:
         if target.family != "x86-64":
             objects.append(start_check(entry, target))
-        content, outputs = executable([*objects, _start(target, entry)], architecture, "_start")
+        content, outputs = executable([*objects, start_object(target, entry)], architecture, "_start")
     flash, ram = _memory([(o.flags, NOBITS if o.is_zeros else 1, o.size) for o in outputs])
     return content, tuple((o.name, o.size) for o in outputs), flash, ram
 
 
-def _start(target: Target, entry: str) -> ObjectFile:
+def start_object(target: Target, entry: str) -> ObjectFile:
+    """Return the start code of a program."""
     match target.family:
         case "x86-64":
             return start_x86(entry, target)
@@ -147,7 +158,7 @@ def _start(target: Target, entry: str) -> ObjectFile:
         case "riscv64":
             return start_riscv(BEGIN)
         case _:
-            return start_thumb(entry)
+            return start_thumb(BEGIN)
 
 
 def _memory(sections: Sequence[tuple[int, int, int]]) -> tuple[int, int]:

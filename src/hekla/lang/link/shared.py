@@ -31,8 +31,13 @@ from hekla.lang.link.objects import ALLOC, WRITE, ObjectFile, Section, Symbol
 from hekla.lang.link.program import Base, DynamicRelocation, Program, prepare
 
 LIBC = "libc.so.6"
-LIBC_IMPORTS = frozenset({"aligned_alloc", "free", "memcpy", "memmove", "memset", "memcmp", "bcmp"})
+LIBC_IMPORTS = frozenset({
+    "aligned_alloc", "free", "memcpy", "memmove", "memset", "memcmp", "bcmp", "write", "read", "open", "close",
+    "syscall", "pthread_create", "pthread_detach", "getenv", "sched_getaffinity",
+    "getauxval", "_exit",
+})  # fmt: skip
 _NEEDED, _HASH, _STRTAB, _SYMTAB, _RELA, _RELASZ, _RELAENT, _STRSZ, _SYMENT, _SONAME = 1, 4, 5, 6, 7, 8, 9, 10, 11, 14
+_INIT = 12
 _FLAGS, _BIND_NOW, _RELACOUNT = 30, 8, 0x6FFFFFF9
 _FUNCTION, _OBJECT = 2, 1
 _READ, _READ_WRITE = 4, 6
@@ -68,6 +73,7 @@ class _Tables:
         self.note = _section(".note.gnu.property", 32 if level else 0)
         if level:
             self.note.data[:] = struct.pack("<III4sIIII", 4, 16, 5, b"GNU\0", 0xC0008002, 4, level, 0)
+        self.first: Symbol | None = None  # what the loader calls
         self.dynamic = _section(".dynamic", 16 * (len(self._dynamic(0)) + 1), WRITE)
 
     def _text(self, text: str) -> int:
@@ -110,6 +116,8 @@ class _Tables:
         pairs += [(_SYMTAB, self.dynsym.address), (_STRSZ, len(self.strings)), (_SYMENT, 24)]
         if self.rela.size:
             pairs += [(_RELA, self.rela.address), (_RELASZ, self.rela.size), (_RELAENT, 24), (_RELACOUNT, relative)]
+        if self.first is not None:
+            pairs.append((_INIT, self.first.address))
         return [*pairs, (_FLAGS, _BIND_NOW)]
 
 
@@ -125,10 +133,15 @@ def shared(
     name: str,
     imports: Collection[str] = LIBC_IMPORTS,
     level: int = 0,
+    first: str = "",
 ) -> tuple[bytes, list[Output]]:
-    """Return the file and what is in it; `level` is the x86 ABI's bit of the processor it needs, 0 for none."""
-    program = prepare(objects, architecture, Base.LOADED, exports, {}, imports)
+    """Return the file and what is in it; `level` is the x86 ABI's bit of the processor it needs, 0 for none;
+    `first` a function that the loader calls.
+    """
+    program = prepare(objects, architecture, Base.LOADED, [*exports, *([first] if first else [])], {}, imports)
     tables = _Tables(program, [program.names.find(e, "the product") for e in exports], name, level)
+    tables.first = program.names.find(first, "the product") if first else None
+    tables.dynamic = _section(".dynamic", 16 * (len(tables._dynamic(0)) + 1), WRITE)
     own = [Output(s.name, [s]) for s in tables.read_only()]
     found = {o.name: o for o in gather(program.sections)}
     dynamic = Output(".dynamic", [tables.dynamic])

@@ -3,13 +3,13 @@
 __truncsfhf2 and kin      f32 and f64 to f16, to the nearest, ties to even; f16 to f32
 __aeabi_l2f and kin       64-bit integers to and from floats on 32-bit Arm, by the base calling convention
                           (Run-time ABI for the Arm Architecture, section 4.1.2)
-
-`fma` of f64 is not here: a program that needs it on such a machine is refused as having an undefined symbol.
+fma                       of f64, see soft_fma.py; fmaf is in support.py
 """
 
+from hekla.lang.link.soft_fma import FMA_TEXT
 from hekla.lang.targets.seam import Target
 
-SOFT_NAMES = ("__truncsfhf2", "__truncdfhf2", "__extendhfsf2")  # on every machine
+SOFT_NAMES = ("__truncsfhf2", "__truncdfhf2", "__extendhfsf2", "fma")  # on every machine
 
 
 def soft_text(target: Target) -> str:
@@ -26,7 +26,7 @@ def soft_text(target: Target) -> str:
         )
         text += "".join(_TO_I64.replace("FLOAT", k).replace("LETTER", n).replace("WIDEN", w) for k, n, w in _WIDENINGS)
         text += _ARM_DECLARATIONS
-    return text + '\nattributes #0 = { nounwind "no-builtins" }\n'
+    return text + FMA_TEXT + '\nattributes #0 = { nounwind "no-builtins" }\n'
 
 
 _WIDENINGS = (("float", "f", "fpext float %x to double"), ("double", "d", "fadd double %x, -0.0"))

@@ -1,6 +1,7 @@
 """Start code: the few instructions no compiler writes, as machine-code constants, one file for each processor.
 
-Every start object defines `_start`, `hekla_write(i32 file, ptr, word) -> word` and `hekla_exit(i32)`; `_start` calls
+Every start object defines `_start`, `hekla_write(i32 file, ptr, word) -> word` (bare metal: hekla_console_write and
+hekla_semihost), `hekla_exit(i32)`, and for Linux `hekla_syscall` and `hekla_thread` (system_linux.py); `_start` calls
 the entry with the address of the arguments the system left on the stack, and exits with what it returns (i32).
 """
 

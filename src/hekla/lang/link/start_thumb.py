@@ -69,7 +69,8 @@ def start_thumb(entry: str) -> ObjectFile:
     calls = (*moves, (0x54, _CALL, entry, None), (0x58, _CALL, "hekla_exit", None))
     functions = (
         Function("_start", _START, calls),
-        Function("hekla_write", _WRITE),
+        Function("hekla_console_write", _WRITE),
+        Function("hekla_semihost", _halves("beab 4770")),  # bkpt 0xab; bx lr
         Function("hekla_write0", _WRITE0),
         Function("hekla_exit", _EXIT),
         Function("hekla_fault", _FAULT, ((2, _CALL, "hekla_exit", None),)),

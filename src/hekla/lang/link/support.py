@@ -5,24 +5,36 @@ LLVM itself makes calls to memcpy, memmove, memset and memcmp, and to fmaf on ma
 and free. Each function is in a section of its own, so that a product carries only those it uses. All are `nobuiltin`:
 LLVM must not find that the loop of memset is a memset.
 
-The allocator is a stack in one array, `arena_bytes` long: freeing the last block gives its bytes back, freeing another
-one does nothing. Ownership scopes free in reverse order, so in practice everything comes back. It serves one thread.
+The allocator takes the first free block that fits, in one array `arena_bytes` long; blocks begin and end at multiples
+of 64 bytes, and neighbours that are free become one. In programs that may have threads a lock is around it.
 
     block    offset  size       meaning
-             -16     w          where the stack ended before this block (w: bytes of an address)
-              -8     w          the block before this one
+             -64     w          its bytes, these 64 included (w: bytes of an address)
+             -56     w          the next free block, higher up; 0 for the last, and only while this one is free
                0     as asked   the caller's bytes
 """
 
+from hekla.lang.link import system_linux, system_thumb
 from hekla.lang.link.support_eabi import EABI_TEXT
+from hekla.lang.link.system_linux import LOCK_TEXT, numbered
 from hekla.lang.targets.seam import Target
 
 
-def support_text(target: Target, arena_bytes: int) -> str:
-    """Return the LLVM text of everything compiled code may call; needs `hekla_write` where printing is used."""
+def support_text(target: Target, arena_bytes: int, *, is_program: bool = False) -> str:
+    """Return the LLVM text of everything compiled code may call; needs `hekla_write` where printing is used.
+
+    is_program: with files and arguments, over what start code provides.
+    """
     text = _TEXT.replace("ARENA", str(arena_bytes)) + FMAF_TEXT
+    locks = is_program and target.family in ("x86-64", "aarch64", "riscv64")
+    for word, name in (("UNLOCK", "hekla_unlock"), ("LOCK", "hekla_lock")):
+        text = text.replace(f"  {word}\n", f"  call void @{name}() #0\n" if locks else "")
+    if locks:
+        text += system_linux.system_text(target) + numbered(LOCK_TEXT, target)
     if target.family == "thumb":
         text += EABI_TEXT
+        # the product's own definition is system_thumb's
+        text = text.replace("declare WORD @hekla_write(i32, ptr, WORD)\n", "") + system_thumb.system_text()
     return text.replace("WORD", f"i{target.pointer_bits}")
 
 
@@ -57,8 +69,8 @@ define float @fmaf(float %a, float %b, float %c) #0 section ".text.fmaf" {
 
 _TEXT = """
 @hekla_arena = internal global [ARENA x i8] zeroinitializer, align 64, section ".bss.hekla_arena"
-@hekla_arena_top = internal global ptr null, section ".bss.hekla_arena_top"
-@hekla_arena_last = internal global ptr null, section ".bss.hekla_arena_last"
+@hekla_arena_free = internal global ptr null, section ".bss.hekla_arena_free"
+@hekla_arena_begun = internal global i8 0, section ".bss.hekla_arena_begun"
 
 define ptr @memcpy(ptr %to, ptr %from, WORD %count) #0 section ".text.memcpy" {
 entry:
@@ -154,51 +166,112 @@ define i32 @bcmp(ptr %a, ptr %b, WORD %count) #0 section ".text.bcmp" {
 
 define ptr @aligned_alloc(WORD %align, WORD %size) #0 section ".text.aligned_alloc" {
 entry:
-  %top = load ptr, ptr @hekla_arena_top
-  %fresh = icmp eq ptr %top, null
-  %start = select i1 %fresh, ptr @hekla_arena, ptr %top
-  %from = ptrtoint ptr %start to WORD
-  %first = ptrtoint ptr @hekla_arena to WORD
-  %limit = add WORD %first, ARENA
-  %behind = add WORD %from, 16
-  %less = sub WORD %align, 1
-  %over = add WORD %behind, %less
-  %mask = sub WORD 0, %align
-  %at = and WORD %over, %mask
-  %within = icmp ult WORD %at, %limit
-  %room = sub WORD %limit, %at
-  %enough = icmp ule WORD %size, %room
-  %fits = and i1 %within, %enough
-  br i1 %fits, label %take, label %full
+  %wide = icmp ule WORD %align, 64
+  %small = icmp ult WORD %size, ARENA
+  %sane = and i1 %wide, %small
+  br i1 %sane, label %start, label %refuse
+start:
+  LOCK
+  %begun = load i8, ptr @hekla_arena_begun
+  %fresh = icmp eq i8 %begun, 0
+  br i1 %fresh, label %first, label %search
+first:
+  store WORD ARENA, ptr @hekla_arena
+  store ptr @hekla_arena, ptr @hekla_arena_free
+  store i8 1, ptr @hekla_arena_begun
+  br label %search
+search:
+  %padded = add WORD %size, 127
+  %need = and WORD %padded, -64
+  br label %look
+look:
+  %link = phi ptr [ @hekla_arena_free, %search ], [ %next.at, %more ]
+  %node = load ptr, ptr %link
+  %none = icmp eq ptr %node, null
+  br i1 %none, label %full, label %more
+more:
+  %next.at = getelementptr i8, ptr %node, WORD 8
+  %have = load WORD, ptr %node
+  %enough = icmp uge WORD %have, %need
+  br i1 %enough, label %take, label %look
 take:
-  %block = inttoptr WORD %at to ptr
-  %note = getelementptr i8, ptr %block, WORD -16
-  store ptr %start, ptr %note
-  %older = load ptr, ptr @hekla_arena_last
-  %link = getelementptr i8, ptr %block, WORD -8
-  store ptr %older, ptr %link
-  %after = getelementptr i8, ptr %block, WORD %size
-  store ptr %after, ptr @hekla_arena_top
-  store ptr %block, ptr @hekla_arena_last
+  %next = load ptr, ptr %next.at
+  %rest = sub WORD %have, %need
+  %splits = icmp uge WORD %rest, 128
+  br i1 %splits, label %split, label %whole
+split:
+  %behind = getelementptr i8, ptr %node, WORD %need
+  store WORD %rest, ptr %behind
+  %behind.next = getelementptr i8, ptr %behind, WORD 8
+  store ptr %next, ptr %behind.next
+  store WORD %need, ptr %node
+  br label %whole
+whole:
+  %following = phi ptr [ %behind, %split ], [ %next, %take ]
+  store ptr %following, ptr %link
+  UNLOCK
+  %block = getelementptr i8, ptr %node, WORD 64
   ret ptr %block
 full:
+  UNLOCK
+  ret ptr null
+refuse:
   ret ptr null
 }
 
 define void @free(ptr %block) #0 section ".text.free" {
 entry:
-  %last = load ptr, ptr @hekla_arena_last
-  %is_last = icmp eq ptr %block, %last
-  %real = icmp ne ptr %block, null
-  %pops = and i1 %is_last, %real
-  br i1 %pops, label %pop, label %done
-pop:
-  %note = getelementptr i8, ptr %block, WORD -16
-  %before = load ptr, ptr %note
-  store ptr %before, ptr @hekla_arena_top
-  %link = getelementptr i8, ptr %block, WORD -8
-  %older = load ptr, ptr %link
-  store ptr %older, ptr @hekla_arena_last
+  %nothing = icmp eq ptr %block, null
+  br i1 %nothing, label %done, label %start
+start:
+  LOCK
+  %head = getelementptr i8, ptr %block, WORD -64
+  %head.next = getelementptr i8, ptr %head, WORD 8
+  br label %look
+look:
+  %link = phi ptr [ @hekla_arena_free, %start ], [ %node.next, %more ]
+  %node = load ptr, ptr %link
+  %last = icmp eq ptr %node, null
+  br i1 %last, label %insert, label %compare
+compare:
+  %before = icmp ult ptr %node, %head
+  br i1 %before, label %more, label %insert
+more:
+  %node.next = getelementptr i8, ptr %node, WORD 8
+  br label %look
+insert:
+  store ptr %node, ptr %head.next
+  store ptr %head, ptr %link
+  %size = load WORD, ptr %head
+  %end = getelementptr i8, ptr %head, WORD %size
+  %meets = icmp eq ptr %end, %node
+  br i1 %meets, label %join, label %back
+join:
+  %node.size = load WORD, ptr %node
+  %sum = add WORD %size, %node.size
+  store WORD %sum, ptr %head
+  %after.at = getelementptr i8, ptr %node, WORD 8
+  %after = load ptr, ptr %after.at
+  store ptr %after, ptr %head.next
+  br label %back
+back:
+  %is.first = icmp eq ptr %link, @hekla_arena_free
+  br i1 %is.first, label %out, label %previous
+previous:
+  %earlier = getelementptr i8, ptr %link, WORD -8
+  %earlier.size = load WORD, ptr %earlier
+  %earlier.end = getelementptr i8, ptr %earlier, WORD %earlier.size
+  %touches = icmp eq ptr %earlier.end, %head
+  br i1 %touches, label %merge, label %out
+merge:
+  %head.size = load WORD, ptr %head
+  %both = add WORD %earlier.size, %head.size
+  store WORD %both, ptr %earlier
+  %rest = load ptr, ptr %head.next
+  store ptr %rest, ptr %link
+  br label %out
+out:
+  UNLOCK
   br label %done
 done:
   ret void

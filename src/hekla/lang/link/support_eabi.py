@@ -2,6 +2,9 @@
 
 memcpy and its kin return nothing, and memset takes its byte last. A 64-bit division returns the quotient in r0 r1 and
 the remainder in r2 r3: what LLVM does with a record of two i64.
+
+Atomic operations on 64 bits, which the processor lacks, are plain ones: an image has one thread, and no interrupt runs
+a kernel.
 """
 
 
@@ -77,4 +80,40 @@ define { i64, i64 } @__aeabi_ldivmod(i64 %a, i64 %b) #0 section ".text.__aeabi_l
 }
 """
 
-EABI_TEXT = _moves() + _DIVISION
+_ATOMICS = """
+define i64 @__atomic_load_8(ptr %p, i32 %order) #0 section ".text.__atomic_load_8" {
+  %v = load i64, ptr %p
+  ret i64 %v
+}
+
+define void @__atomic_store_8(ptr %p, i64 %v, i32 %order) #0 section ".text.__atomic_store_8" {
+  store i64 %v, ptr %p
+  ret void
+}
+
+define i64 @__atomic_exchange_8(ptr %p, i64 %v, i32 %order) #0 section ".text.__atomic_exchange_8" {
+  %before = load i64, ptr %p
+  store i64 %v, ptr %p
+  ret i64 %before
+}
+
+define i64 @__atomic_fetch_add_8(ptr %p, i64 %v, i32 %order) #0 section ".text.__atomic_fetch_add_8" {
+  %before = load i64, ptr %p
+  %sum = add i64 %before, %v
+  store i64 %sum, ptr %p
+  ret i64 %before
+}
+
+define zeroext i1 @__atomic_compare_exchange_8(ptr %p, ptr %expected, i64 %v, i32 %good, i32 %bad) #0
+    section ".text.__atomic_compare_exchange_8" {
+  %before = load i64, ptr %p
+  %wanted = load i64, ptr %expected
+  %same = icmp eq i64 %before, %wanted
+  %after = select i1 %same, i64 %v, i64 %before
+  store i64 %after, ptr %p
+  store i64 %before, ptr %expected
+  ret i1 %same
+}
+"""
+
+EABI_TEXT = _moves() + _DIVISION + _ATOMICS

@@ -12,7 +12,7 @@ filled after loading.
 from collections.abc import Sequence
 
 from hekla.lang import types as t
-from hekla.lang.ir.core import Function
+from hekla.lang.ir.core import Function, SlotType
 from hekla.lang.llvm.environment import ENTRY, ENVIRONMENT, environment_names
 from hekla.lang.llvm.names import commas, register_type
 from hekla.lang.llvm.text import Text
@@ -24,10 +24,15 @@ def can_be_called(function: Function) -> str:
     """Return why Python cannot call a kernel, or an empty text."""
     for param in function.params:
         if not isinstance(param.type, t.ScalarType | t.ViewType):
-            return f"parameter {param.hint!r} is {param.type}"
+            return f"parameter {param.hint!r} is {shown(param.type)}"
     if not isinstance(function.result, t.ScalarType | t.NoneType_):
         return f"its result is {function.result}"
     return ""
+
+
+def shown(kind: t.Type) -> str:
+    """Return a parameter's type as its author wrote it: a region is lent as its slot."""
+    return str(kind.element if isinstance(kind, SlotType) else kind)
 
 
 class EntryText:

@@ -27,12 +27,23 @@ def _alloca(f: "FunctionText", op: Op) -> None:
     if size >= ALIGNMENT:
         align = ALIGNMENT  # an array that is read as vectors: none lies across two cache lines
     f.set(op, f.make(f"alloca {memory_type(kind) if plain else f'[{size} x i8]'}, align {align}"))
+    if isinstance(kind, t.OWNED) and f.text.faults:
+        f.owners.append(f.ref(op.result))
+        _owns_nothing(f, f.ref(op.result))
+
+
+def _owns_nothing(f: "FunctionText", slot: str) -> None:
+    """Note that a slot's memory is not this kernel's to free: a fault frees what every slot owns."""
+    if slot in f.owners:
+        f.line(f"store ptr null, ptr {slot}, align 8")
 
 
 def _load(f: "FunctionText", op: Op) -> None:
     pointer, kind = f.address(op, 1)
     align = 1 if isinstance(kind, t.VecType) and op.attrs["path"] else None
     f.set_whole(op, f.load(pointer, kind, align))
+    if isinstance(kind, t.OWNED):
+        _owns_nothing(f, pointer)  # a whole owner is read to be moved
 
 
 def _store(f: "FunctionText", op: Op) -> None:
@@ -117,7 +128,7 @@ def _borrow(f: "FunctionText", op: Op) -> None:
         length = f.make(f"load i64, ptr {f.byte_offset(slot, 8)}, align 8")
         f.views[op.result] = Parts(pointer, [length], ["1"])
         return
-    shape: list[int] = []
+    shape: list[int] = [] if isinstance(kind, t.ArrayType) else [1]
     while isinstance(kind, t.ArrayType):
         shape.append(kind.length)
         kind = kind.element
@@ -150,7 +161,7 @@ def _zero(f: "FunctionText", pointer: str, count: str) -> None:
 def _alloc(f: "FunctionText", op: Op) -> None:
     """Aligned and zeroed; a length below 0 is 0. The bytes are rounded up to whole cache lines.
 
-    Without memory the kernel ends in a fault; what it owned then is not freed.
+    Without memory the kernel ends in a fault.
     """
     assert op.result is not None
     assert isinstance(op.result.type, t.BufferType)
@@ -202,7 +213,18 @@ def _take(f: "FunctionText", op: Op) -> None:
 
 def _dealloc(f: "FunctionText", op: Op) -> None:
     f.text.declare("free", "void", "ptr")
-    f.line(f"call void @free(ptr {f.make(f'load ptr, ptr {f.ref(op.operands[0])}, align 8')})")
+    slot = f.ref(op.operands[0])
+    f.line(f"call void @free(ptr {f.make(f'load ptr, ptr {slot}, align 8')})")
+    _owns_nothing(f, slot)
+
+
+def _mark(f: "FunctionText", op: Op) -> None:
+    f.set(op, f.make(f"load i64, ptr {f.byte_offset(f.ref(op.operands[0]), 16)}, align 8"))
+
+
+def _release(f: "FunctionText", op: Op) -> None:
+    slot, mark = op.operands
+    f.line(f"store {f.typed(mark)}, ptr {f.byte_offset(f.ref(slot), 16)}, align 8")
 
 
 def _prefetch(f: "FunctionText", op: Op) -> None:
@@ -219,12 +241,9 @@ _UPDATES = {"add": "add", "exchange": "xchg", "min": "min", "max": "max"}
 
 
 def _atomic(f: "FunctionText", op: Op) -> None:
-    view, how = op.operands[0], op.name.removeprefix("memref.atomic_")
-    assert isinstance(view.type, t.ViewType)
-    element = view.type.element
+    how, values = op.name.removeprefix("memref.atomic_"), op.operands[1 + list(op.attrs["path"]).count("i") :]
+    pointer, element = f.address(op, 1)
     assert isinstance(element, t.ScalarType)
-    indices, values = op.operands[1 : 1 + view.type.rank], op.operands[1 + view.type.rank :]
-    pointer = f.view_address(view, [f.ref(i) for i in indices])
     order: str = op.attrs["order"]
     order, align = _ORDERS.get(order, order), t.size_and_align(element)[1]
     if how == "load":
@@ -283,6 +302,8 @@ MEMORY: Mapping[str, Callable[["FunctionText", Op], None]] = {
     "memref.take": _take,
     "memref.alloc": _alloc,
     "memref.dealloc": _dealloc,
+    "memref.mark": _mark,
+    "memref.release": _release,
     "memref.prefetch": _prefetch,
     "hekla.cycles": _cycles,
     "llvm.struct": _struct,

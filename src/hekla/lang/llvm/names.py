@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from hekla.lang import types as t
+from hekla.lang.ir.core import SlotType
 
 _SCALARS = {
     "bool": "i1", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64", "index": "i64", "u8": "i8", "u16": "i16",
@@ -29,7 +30,7 @@ def register_type(kind: t.Type) -> str:
         return f"[{kind.length} x {register_type(kind.element)}]"
     if isinstance(kind, t.StructType):
         return "{ " + ", ".join(register_type(f) for _, f in kind.fields) + " }"
-    return "void"
+    return "ptr" if isinstance(kind, SlotType) else "void"
 
 
 def memory_type(kind: t.Type) -> str:

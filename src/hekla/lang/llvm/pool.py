@@ -27,12 +27,12 @@ from hekla.base.errors import UnsupportedError
 from hekla.lang.llvm.cache import CodeCache
 from hekla.lang.llvm.codegen import Flags, object_code
 from hekla.lang.llvm.target import host_target
+from hekla.lang.llvm.threads import FUTEX_CALLS, PAUSES
 
-FUTEX_CALLS = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
 POOL_BYTES = 384
 SPINS = 2000  # pauses before a thread sleeps
 
-TEXT = """
+HANDS = """
 declare i64 @syscall(i64, ...)
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_detach(i64)
@@ -46,7 +46,10 @@ define internal void @wake(ptr %word) {
   %r = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %word, i32 129, i32 2147483647, ptr null, ptr null, i32 0)
   ret void
 }
+"""
 
+# what does not depend on how threads are made: products have it too, with hands of their own (link/threads.py)
+TAKE_AND_RUN = """
 define internal void @take(ptr %pool) {
 entry:
   %next = getelementptr i8, ptr %pool, i64 64
@@ -200,7 +203,9 @@ out:
 }
 
 declare i64 @llvm.umax.i64(i64, i64)
+"""
 
+START = """
 define i32 @hekla_pool_start(ptr %pool, i32 %count) {
 entry:
   %thread = alloca i64
@@ -224,11 +229,6 @@ done:
   ret i32 %i
 }
 """
-PAUSES = {
-    "x86_64": "call void @llvm.x86.sse2.pause()",
-    "aarch64": "call void @llvm.aarch64.hint(i32 1)",
-    "riscv64": "fence syncscope(\"singlethread\") seq_cst",
-}  # fmt: skip
 
 
 class ThreadPool:
@@ -242,7 +242,7 @@ class ThreadPool:
         machine = platform.machine()
         if platform.system() != "Linux" or machine not in FUTEX_CALLS:
             raise UnsupportedError(f"parallel loops need futexes of Linux, not {platform.system()} on {machine}")
-        text = TEXT.replace("FUTEX", str(FUTEX_CALLS[machine])).replace("SPINS", str(SPINS))
+        text = (HANDS + TAKE_AND_RUN + START).replace("FUTEX", str(FUTEX_CALLS[machine])).replace("SPINS", str(SPINS))
         target = host_target()
         text = f'target triple = "{target.triple}"\n' + text.replace("PAUSE", PAUSES[machine])
         code, _ = object_code(text, target, Flags(), cache or CodeCache.standard())

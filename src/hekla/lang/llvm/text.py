@@ -12,7 +12,9 @@ from hekla.lang.llvm.environment import POOL
 from hekla.lang.llvm.lines import Lines
 from hekla.lang.llvm.memory import MEMORY
 from hekla.lang.llvm.names import commas, memory_type, register_type, slot_size
+from hekla.lang.llvm.system import SYSTEM
 from hekla.lang.llvm.target import Target
+from hekla.lang.llvm.threads import THREADS, UNLOCK, thread_text
 from hekla.lang.llvm.vectors import VECTORS
 from hekla.lang.llvm.views import Parts, flat_params, view_param
 from hekla.lang.source import Span
@@ -31,19 +33,30 @@ class Text:
     functions: list[str] = field(default_factory=list)
     stream: bool = False
     parallel: bool = False  # some kernel uses the thread pool
+    waits: Span | None = None  # where a kernel first may wait for another thread
     lines: Lines | None = None  # instructions say which line of the source they come from
     vector_bits: int = 512
     demanded: frozenset[str] = frozenset()  # kernels whose loops are numbered, because @vectorize watches them
     loops: list[tuple[Function, Loop]] = field(default_factory=list)  # the numbered loops
+    constants: list[str] = field(default_factory=list)  # texts, by number
 
     def declare(self, name: str, result: str, params: str) -> str:
         """Declare an external function or intrinsic once and return its name."""
         self.declared[name] = f"declare {result} @{name}({params})"
         return name
 
+    def constant(self, content: bytes) -> str:
+        """Return the name of constant bytes."""
+        escaped = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in content)
+        line = f'private unnamed_addr constant [{len(content)} x i8] c"{escaped}"'
+        if line not in self.constants:
+            self.constants.append(line)
+        return f"@text.{self.constants.index(line)}"
+
     def finish(self) -> str:
         """Return the whole module."""
         head = f'target triple = "{self.target.triple}"\n'
+        head += thread_text(self.target) if self.waits is not None else ""
         width = f'"prefer-vector-width"="{self.vector_bits}"'
         attributes = f'attributes #0 = {{ nounwind {width} "no-trapping-math"="true" }}\n'
         if self.parallel:
@@ -53,7 +66,8 @@ class Text:
             own, tag = f"!{LOOPS + 2 * number}", f"!{LOOPS + 2 * number + 1}"
             metadata += [f"{own} = distinct !{{{own}, {tag}}}", f'{tag} = !{{!"hekla.loop", i32 {number}}}']
         metadata += self.lines.finish() if self.lines is not None else []
-        return head + "\n".join([*self.functions, *self.declared.values(), attributes, *metadata]) + "\n"
+        texts = [f"@text.{number} = {line}" for number, line in enumerate(self.constants)]
+        return head + "\n".join([*texts, *self.functions, *self.declared.values(), attributes, *metadata]) + "\n"
 
 
 def emit_module(module: Module, target: Target, lines: Lines | None = None, *, number_all: bool = False) -> Text:
@@ -104,6 +118,10 @@ class FunctionText:
         self.views: dict[Value, Parts] = {}
         self.constants: dict[Value, int | float | bool] = {}
         self.allocas: list[str] = []  # all in the first block: elsewhere each turn of a loop would take more stack
+        self.held: list[str] = []  # pointers to the locks that are held where the writing stands
+        self._held_at: dict[Block, list[str]] = {}
+        self.owners: list[str] = []  # slots whose memory a fault frees; a slot that owns nothing holds null
+        self.unwinds = False
         self._count = 0
 
     def run(self) -> None:
@@ -121,6 +139,8 @@ class FunctionText:
         result = register_type(self.function.result)
         for block in self.function.blocks:
             self._block(block)
+        if self.unwinds:
+            self._unwind()
         self.lines[1:1] = self.allocas
         place = (
             f" !dbg !{self.text.lines.scope(self.function.symbol, self.function.span)}"
@@ -130,14 +150,25 @@ class FunctionText:
         head = f"define internal {result} @{self.function.symbol}({commas(params)}){inline} #0{place} {{"
         self.text.functions.append("\n".join([head, *self.lines, "}"]))
 
+    def _unwind(self) -> None:
+        """Write the way out of a fault: free what every slot still owns."""
+        self.lines.append("unwind:")
+        self.text.declare("free", "void", "ptr")
+        for slot in self.owners:
+            self.line(f"call void @free(ptr {self.make(f'load ptr, ptr {slot}, align 8')})")
+        self._return_nothing()
+
     def _block(self, block: Block) -> None:
         self.lines.append(f"{block.label}:")
+        self.held = list(self._held_at.get(block, ()))
         for op in block.ops:
             written = len(self.lines)
             HANDLERS[op.name](self, op)
             if self.text.lines is not None:
                 here = self.text.lines.location(self.function.symbol, self.function.span, op.span)
                 self.lines[written:] = [f"{x}, !dbg !{here}" if x.startswith("  ") else x for x in self.lines[written:]]
+        for target in block.ops[-1].attrs.get("targets", ()):
+            self._held_at.setdefault(target, self.held)
 
     # --- what handlers use ------------------------------------------------------------------------------
 
@@ -204,7 +235,16 @@ class FunctionText:
         return f", !llvm.loop !{LOOPS + 2 * self.text.loops.index((self.function, loop))}"
 
     def leave(self) -> None:
-        """Return a value nobody will look at."""
+        """Give back the locks, free what is owned here, and return a value nobody will look at."""
+        for pointer in reversed(self.held):
+            self.line(f"call void @{UNLOCK}(ptr {pointer})")
+        if self.owners:
+            self.unwinds = True
+            self.line("br label %unwind")
+            return
+        self._return_nothing()
+
+    def _return_nothing(self) -> None:
         result = register_type(self.function.result)
         self.line("ret void" if result == "void" else f"ret {result} zeroinitializer")
 
@@ -336,4 +376,6 @@ def _type_of(argument: str) -> str:
     return argument.split(" ", 1)[0]
 
 
-HANDLERS: Mapping[str, Callable[[FunctionText, Op], None]] = {**CONTROL, **MEMORY, **ARITHMETIC, **VECTORS}
+HANDLERS: Mapping[str, Callable[[FunctionText, Op], None]] = {
+    **CONTROL, **MEMORY, **ARITHMETIC, **VECTORS, **SYSTEM, **THREADS,
+}  # fmt: skip

@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from hekla.base.errors import ModelFileError
 
-MOST_TURNS = 200_000  # of all loops together, besides those that messages need
+MOST_TURNS = 20_000  # of all loops together, besides those that messages need
 LONGEST_TEXT = 16 << 20  # characters
 LONGEST_TEMPLATE = 1 << 20  # characters
 # Filters that make much of little, and that no chat template needs.

@@ -59,7 +59,7 @@ class ChatTemplate:
         template = self._with_tools if wanted.tools else self._plain
         given = prepared_messages(messages, template.source)
         if not self.knows_tools:
-            given = told_in_messages(given, wanted.tools, has_system=self._has_system())
+            given = told_in_messages(given, wanted.tools, has_system=bool(wanted.tools) and self._has_system())
         variables: dict[str, object] = {"add_generation_prompt": True, **(options or {})}
         variables |= {"messages": given, "tools": list(wanted.tools) if wanted.tools and self.knows_tools else None}
         breaker = breaker_for(variables, template.source)

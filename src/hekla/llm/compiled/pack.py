@@ -10,6 +10,7 @@ from hekla.kernels.llm.panels import LANES
 from hekla.llm.compiled.panel_bytes import awq_parts, pack_rows, write_parts
 from hekla.llm.compiled.plan import PackedMatrix, PackedVector, PackPlan
 from hekla.llm.dequantise import dequantised
+from hekla.llm.quantise import quantised
 from hekla.llm.tensors import Quantisation
 
 U8 = NDArray[np.uint8]
@@ -41,11 +42,11 @@ def _panels(matrix: PackedMatrix, start: int, memory: U8) -> None:
     if matrix.kind.name == "AWQ4":
         write_parts(matrix.kind, awq_parts(tensor, order), matrix.inputs, out, matrix.group)
         return
-    if tensor.quantisation is Quantisation.AWQ4 or matrix.columns is not None:
+    if tensor.quantisation.name != matrix.kind.name or matrix.columns is not None:
         values = dequantised(tensor)
         if matrix.columns is not None:
             values = _taken(values.T, matrix.columns).T
-        rows = np.ascontiguousarray(_taken(values, order)).view(np.uint8)
+        rows = quantised(_taken(values, order), Quantisation[matrix.kind.name]).reshape(len(order), -1)
     else:
         rows = _taken(tensor.data.reshape(tensor.shape[0], -1), order)
     pack_rows(matrix.kind, rows, matrix.inputs, out)

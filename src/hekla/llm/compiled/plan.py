@@ -8,7 +8,7 @@ Two tables lead the kernels through it: `matrices` (`hekla.kernels.llm.matrices.
 norm begins, counted in floats (`hekla.kernels.llm.row_phases.ROLES`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,38 +86,80 @@ def head_room(config: ModelConfig) -> int:
     return -(-config.head_width // LANES) * LANES
 
 
-class Planner:
-    """Makes a plan, from the first byte to the last."""
+class PlanWriter:
+    """Gives tensors their places, one after the other."""
 
-    def __init__(self, config: ModelConfig, tensors: Mapping[str, StoredTensor]) -> None:
-        self._config, self._tensors = config, tensors
-        self._matrices: list[PackedMatrix] = []
-        self._vectors: list[PackedVector] = []
-        self._end = 0
+    def __init__(self, tensors: Mapping[str, StoredTensor]) -> None:
+        self._tensors = tensors
+        self.matrices: list[PackedMatrix] = []
+        self.vectors: list[PackedVector] = []
+        self.bytes = 0
 
-    def plan(self) -> PackPlan:
-        """Return the plan. Errors: ModelFileError naming a tensor that is missing."""
-        config = self._config
-        for layer in range(len(config.layers)):
-            column = 0
-            for name in MATRIX_NAMES:
-                column = 0 if name in ("attn_q", "attn_output", "ffn_gate", "ffn_down") else column
-                column += self._matrix(f"blk.{layer}.{name}.weight", column, *self._order(layer, name))
-        embedding = len(self._matrices)
-        self._matrix("token_embd.weight", 0, _padded(config.vocabulary_tokens), None)
-        rows = [*range(embedding), embedding, embedding]
-        if not config.is_head_tied:
-            self._matrix("output.weight", 0, _padded(config.vocabulary_tokens), None)
-            rows[embedding] += 1
-        vector_table = self._vector_table()
-        table = np.array([_row(m) for m in self._matrices], np.int64)[rows]
-        return PackPlan(tuple(self._matrices), tuple(self._vectors), table, vector_table, self._end)
-
-    def _tensor(self, name: str) -> StoredTensor:
+    def tensor(self, name: str) -> StoredTensor:
+        """Return a tensor. Errors: ModelFileError where it is missing."""
         try:
             return self._tensors[name]
         except KeyError:
             raise ModelFileError(f"the tensor {name!r} is missing") from None
+
+    def matrix(
+        self, name: str, column: int, rows: I64, columns: I64 | None = None, kind: Kind | None = None
+    ) -> PackedMatrix:
+        """Place a matrix; kind: what it becomes, where it does not stay as it is stored."""
+        tensor = self.tensor(name)
+        group = group_size(tensor) if tensor.quantisation is Quantisation.AWQ4 else 32
+        if kind is None:
+            kind = KINDS[NUMBERS[tensor.quantisation.name]]
+        if columns is not None or group % 32:
+            kind = KINDS[NUMBERS["F32"]]  # inputs that are moved cut blocks apart: only odd widths of heads do that
+        inputs = tensor.shape[1] if columns is None else len(columns)
+        layout = panel_layout(kind, inputs, group)
+        made = PackedMatrix(tensor, kind, rows, columns, group, self.bytes, layout.bytes, column)
+        self.matrices.append(made)
+        self.bytes += aligned(made.bytes)
+        return made
+
+    def vector(self, name: str, order: I64, added: float = 0.0) -> int:
+        """Place a vector, or a table of floats, and return its first float."""
+        return self.side_by_side([(name, order)], added)
+
+    def side_by_side(self, parts: Sequence[tuple[str, I64]], added: float = 0.0) -> int:
+        """Place vectors without gaps and return the first's first float."""
+        first = at = self.bytes // 4
+        for name, order in parts:
+            self.vectors.append(PackedVector(self.tensor(name), order, at, added))
+            at += len(order)
+        self.bytes = aligned(4 * at)
+        return first
+
+    def plan(self, rows: Sequence[int], vector_table: I64) -> PackPlan:
+        """Return the plan; rows: which of the matrices each row of the table is."""
+        table = np.array([_row(m) for m in self.matrices], np.int64)[list(rows)]
+        return PackPlan(tuple(self.matrices), tuple(self.vectors), table, vector_table, self.bytes)
+
+
+class Planner:
+    """Makes the plan of a decoder."""
+
+    def __init__(self, config: ModelConfig, tensors: Mapping[str, StoredTensor]) -> None:
+        self._config, self._writer = config, PlanWriter(tensors)
+
+    def plan(self) -> PackPlan:
+        """Return the plan. Errors: ModelFileError naming a tensor that is missing."""
+        config, writer = self._config, self._writer
+        for layer in range(len(config.layers)):
+            column = 0
+            for name in MATRIX_NAMES:
+                column = 0 if name in ("attn_q", "attn_output", "ffn_gate", "ffn_down") else column
+                rows, columns = self._order(layer, name)
+                column += len(writer.matrix(f"blk.{layer}.{name}.weight", column, rows, columns).rows)
+        embedding = len(writer.matrices)
+        writer.matrix("token_embd.weight", 0, padded(config.vocabulary_tokens))
+        numbers = [*range(embedding), embedding, embedding]
+        if not config.is_head_tied:
+            writer.matrix("output.weight", 0, padded(config.vocabulary_tokens))
+            numbers[embedding] += 1
+        return writer.plan(numbers, self._vector_table())
 
     def _order(self, layer: int, name: str) -> tuple[I64, I64 | None]:
         """Return rows and columns of a layer's matrix: heads padded, pairs that turn brought apart."""
@@ -128,28 +170,8 @@ class Planner:
         if name == "attn_output":
             columns = head_rows(config, layer, config.heads, is_turned=False)
             is_plain = len(columns) == config.heads * config.head_width
-            return _padded(config.width), None if is_plain else columns
-        return _padded(config.width if name == "ffn_down" else config.feed_forward_width), None
-
-    def _matrix(self, name: str, column: int, rows: I64, columns: I64 | None) -> int:
-        """Place a matrix and return how many columns of output it fills."""
-        tensor = self._tensor(name)
-        kind = KINDS[NUMBERS[tensor.quantisation.name]]
-        group = group_size(tensor) if tensor.quantisation is Quantisation.AWQ4 else 32
-        if columns is not None or group % 32:
-            kind = KINDS[NUMBERS["F32"]]  # inputs that are moved cut blocks apart: only odd widths of heads do that
-        inputs = tensor.shape[1] if columns is None else len(columns)
-        layout = panel_layout(kind, inputs, group)
-        made = PackedMatrix(tensor, kind, rows, columns, group, self._end, layout.bytes, column)
-        self._matrices.append(made)
-        self._end += aligned(made.bytes)
-        return len(rows)
-
-    def _vector(self, name: str, order: I64, added: float = 0.0) -> int:
-        first = self._end // 4
-        self._vectors.append(PackedVector(self._tensor(name), order, first, added))
-        self._end += aligned(4 * len(order))
-        return first
+            return padded(config.width), None if is_plain else columns
+        return padded(config.width if name == "ffn_down" else config.feed_forward_width), None
 
     def _vector_table(self) -> I64:
         config = self._config
@@ -168,20 +190,17 @@ class Planner:
                     order = head_rows(config, layer, 1, is_turned=True)[: config.head_width]
                 elif name.startswith("post_") and not config.has_post_norms:
                     continue
-                table[layer, role] = self._vector(f"blk.{layer}.{name}.weight", order, added)
-        table[-1, 0] = self._vector("output_norm.weight", np.arange(config.width), added)
+                table[layer, role] = self._writer.vector(f"blk.{layer}.{name}.weight", order, added)
+        table[-1, 0] = self._writer.vector("output_norm.weight", np.arange(config.width), added)
         return table
 
     def _biases(self, layer: int) -> int:
-        """Place the biases of queries, keys and values side by side, without gaps."""
-        first = self._end // 4
-        config, at = self._config, first
-        for name, heads in (("attn_q", config.heads), ("attn_k", config.kv_heads), ("attn_v", config.kv_heads)):
-            order = head_rows(config, layer, heads, is_turned=name != "attn_v")
-            self._vectors.append(PackedVector(self._tensor(f"blk.{layer}.{name}.bias"), order, at, 0.0))
-            at += len(order)
-        self._end = aligned(4 * at)
-        return first
+        """Place the biases of queries, keys and values as their columns stand."""
+        config = self._config
+        heads = (("attn_q", config.heads), ("attn_k", config.kv_heads), ("attn_v", config.kv_heads))
+        return self._writer.side_by_side(
+            [(f"blk.{layer}.{n}.bias", head_rows(config, layer, h, is_turned=n != "attn_v")) for n, h in heads]
+        )
 
 
 def head_rows(config: ModelConfig, layer: int, heads: int, *, is_turned: bool) -> I64:
@@ -200,7 +219,8 @@ def head_rows(config: ModelConfig, layer: int, heads: int, *, is_turned: bool) -
     return np.where(order < 0, -1, order + heads_at).reshape(-1)
 
 
-def _padded(count: int) -> I64:
+def padded(count: int) -> I64:
+    """Return the rows of a matrix of so many, and -1 for what fills the last panel."""
     order = np.full(aligned(count * 4) // 4, -1, np.int64)
     order[:count] = np.arange(count)
     return order

@@ -4,18 +4,20 @@ Quoting, editing code and filling in forms repeat their prompt. Source: prompt l
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from hekla.llm.speculation.drafter import Guess
 from hekla.protocols.text_engine import RequestId
 
-_SHORTEST, _LONGEST = 2, 4  # tokens of the end that are looked up
+_LENGTHS = (4, 2)  # of the ends that are looked up, the longer first
+_LAST_TOKENS = 4096  # of a prompt that are known: a bound on memory and on the time of the first guess
 
 
 class PromptLookup:
-    """Keeps, for each request, where every pair of tokens stood last."""
+    """Keeps, for each request, where every few tokens stood last."""
 
     def __init__(self) -> None:
-        self._known: dict[RequestId, tuple[dict[tuple[int, ...], int], list[int]]] = {}
+        self._known: dict[RequestId, _Places] = {}
 
     def propose(self, guesses: Sequence[Guess]) -> Sequence[list[int]]:
         """Return what followed the longest known end of each text."""
@@ -30,15 +32,29 @@ class PromptLookup:
         self._known.clear()
 
     def _followers(self, guess: Guess) -> list[int]:
-        places, seen = self._known.setdefault(guess.request_id, ({}, [0]))
         tokens = guess.tokens
-        for end in range(seen[0], len(tokens)):  # ends before the last token: what follows is known
-            for length in range(_SHORTEST, _LONGEST + 1):
-                if end >= length:
-                    places[tuple(tokens[end - length : end])] = end
-        seen[0] = len(tokens)
-        for length in range(min(_LONGEST, len(tokens) - 1), _SHORTEST - 1, -1):
-            place = places.get(tuple(tokens[-length:]))
+        known = self._known.get(guess.request_id)
+        if known is None:
+            known = self._known[guess.request_id] = _Places(max(0, len(tokens) - _LAST_TOKENS))
+        known.read(tokens)
+        for length in _LENGTHS:
+            place = known.after.get(tuple(tokens[-length:])) if len(tokens) > length else None
             if place is not None:
                 return tokens[place : place + guess.most]
         return []
+
+
+@dataclass(slots=True)
+class _Places:
+    """Where tokens follow the few before them."""
+
+    read_tokens: int
+    after: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    def read(self, tokens: list[int]) -> None:
+        """Take in the ends before each token that is new: what follows the last one is not known yet."""
+        for end in range(self.read_tokens, len(tokens)):
+            for length in _LENGTHS:
+                if end >= length:
+                    self.after[tuple(tokens[end - length : end])] = end
+        self.read_tokens = len(tokens)

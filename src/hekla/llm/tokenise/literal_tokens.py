@@ -1,5 +1,6 @@
 """Tokens that are found in a text as they are written: control tokens, and those a vocabulary was given by hand."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 
@@ -15,21 +16,19 @@ class LiteralTokens:
         for text in self._tokens:
             by_start.setdefault(text[:2], set()).add(len(text))
         self._lengths = {start: sorted(lengths, reverse=True) for start, lengths in by_start.items()}
-        self._first = frozenset(text[0] for text in self._tokens)
+        firsts = "".join(sorted({text[0] for text in self._tokens}))
+        self._candidate = re.compile(f"[{re.escape(firsts)}]" if firsts else r"(?!)")
 
     def __len__(self) -> int:
         return len(self._tokens)
 
     def find(self, text: str) -> Iterator[str | int]:
         """Yield the text in order: stretches between tokens as text (never empty), tokens as numbers."""
-        if not self._first.intersection(text):
-            if text:
-                yield text
-            return
         done = at = 0
-        first = self._first
-        while at < len(text):
-            if text[at] in first and (length := self._length_at(text, at)):
+        while candidate := self._candidate.search(text, at):
+            at = candidate.start()
+            length = self._length_at(text, at)
+            if length:
                 if at > done:
                     yield text[done:at]
                 yield self._tokens[text[at : at + length]]
@@ -41,9 +40,9 @@ class LiteralTokens:
 
     def places(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where texts of the set begin and how long they are, also where they overlap."""
-        for at, character in enumerate(text):
-            if character in self._first and (length := self._length_at(text, at)):
-                yield at, length
+        for candidate in self._candidate.finditer(text):
+            if length := self._length_at(text, candidate.start()):
+                yield candidate.start(), length
 
     def tails(self, text: str) -> Iterator[int]:
         """Yield how many characters at the end of a text begin one of the set without finishing it, from two on."""

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from hekla.base.errors import InputError
 from hekla.llm.tokenise.literal_tokens import LiteralTokens
 from hekla.llm.tokenise.vocabulary import Kind, Spelling, Vocabulary
@@ -33,6 +35,8 @@ class Tokeniser:
     ) -> None:
         self.vocabulary, self.vocabulary_tokens, self.begin_token = vocabulary, vocabulary_tokens, begin_token
         self._plain, self._end_token, self._strips_first_space = plain, end_token, strips_first_space
+        self._names = frozenset(np.flatnonzero(np.isin(vocabulary.kinds, (Kind.CONTROL, Kind.UNKNOWN))).tolist())
+        self._bytes: dict[int, bytes] = {}  # of tokens that were asked for: an answer says most words again
         # A name of one character could not be told from a text that has it.
         found = vocabulary.of_kind(Kind.CONTROL, Kind.UNKNOWN)
         control = {text: token for text, token in found.items() if len(text) > 1}
@@ -70,7 +74,7 @@ class Tokeniser:
         for part in literal.find(_without_surrogates(text)):
             if isinstance(part, int):
                 tokens.append(part)
-                is_first = self.vocabulary.is_control(part)
+                is_first = part in self._names
             elif breaker and breaker in part:
                 tokens += self._broken(part.replace(breaker, ""), is_first)
                 is_first = False
@@ -101,7 +105,7 @@ class Tokeniser:
 
     def is_control(self, token: int) -> bool:
         """True for a token that stands for no text of its own."""
-        return self.vocabulary.is_control(token)
+        return token in self._names
 
     def token_of(self, text: str) -> int | None:
         """Return the token that a control or given token's text names; None for any other text."""
@@ -109,11 +113,15 @@ class Tokeniser:
         return found[0] if len(found) == 1 and isinstance(found[0], int) else None
 
     def _checked_bytes(self, token: int, at: int) -> bytes:
+        known = self._bytes.get(token)
+        if known is not None:
+            return known
         if not 0 <= token < self.vocabulary_tokens:
             raise InputError(
                 f"expected a token from 0 to {self.vocabulary_tokens - 1}, got {token}", where=f"$.tokens[{at}]"
             )
-        return self.vocabulary.bytes_of(token)
+        found = self._bytes[token] = self.vocabulary.bytes_of(token)
+        return found
 
 
 def _without_surrogates(text: str) -> str:

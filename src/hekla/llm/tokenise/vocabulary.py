@@ -44,24 +44,33 @@ class Vocabulary:
         chosen = np.flatnonzero(np.isin(self.kinds, kinds)).tolist()
         return {self.texts[token]: token for token in reversed(chosen) if self.texts[token]}
 
-    def is_control(self, token: int) -> bool:
-        """True for a token that stands for no text of its own."""
-        return 0 <= token < len(self.kinds) and self.kinds[token] in (Kind.CONTROL, Kind.UNKNOWN)
-
     def bytes_of(self, token: int) -> bytes:
         """Return the bytes a token stands for; a control token's are its name, one past the last token has none."""
         if token >= len(self.texts):
             return b""
-        text, kind = self.texts[token], self.kinds[token]
-        if kind in (Kind.CONTROL, Kind.UNKNOWN, Kind.USER_DEFINED):
+        text, kind = self.texts[token], self.kinds[token].item()
+        if kind in _BY_NAME:
             return text.encode()
         if self.spelling is Spelling.BYTE_LEVEL:
-            return b"".join(_BYTE_OF.get(character) or character.encode() for character in text)
+            return _byte_level(text)
         if self.spelling is Spelling.WORDPIECE:
             return (text[2:] if text.startswith("##") else f" {text}").encode()
-        if kind == Kind.BYTE and (match := _BYTE.fullmatch(text)):
+        if kind == _LONE_BYTE and (match := _BYTE.fullmatch(text)):
             return bytes([int(match[1], 16)])
         return text.replace(SPACE, " ").encode()
+
+
+# Enumerations compare slowly, and a grammar asks for all 262,144 tokens of a vocabulary at once.
+_BY_NAME = frozenset({int(Kind.CONTROL), int(Kind.UNKNOWN), int(Kind.USER_DEFINED)})
+_LONE_BYTE = int(Kind.BYTE)
+
+
+def _byte_level(text: str) -> bytes:
+    """Return what a byte-level text stands for; a character that stands for no byte is itself."""
+    try:
+        return text.translate(_CODE_OF).encode("latin-1")
+    except UnicodeEncodeError:
+        return b"".join(_BYTE_OF.get(character) or character.encode() for character in text)
 
 
 def byte_characters() -> Mapping[int, str]:
@@ -72,3 +81,9 @@ def byte_characters() -> Mapping[int, str]:
 
 
 _BYTE_OF: Mapping[str, bytes] = {character: bytes([byte]) for byte, character in byte_characters().items()}
+# Characters past 255 that are not in the table stay as they are, and latin-1 cannot write them. Those below that stand
+# for no byte (a space, a line feed) go past 255 first, or they would be taken for bytes.
+_CODE_OF: Mapping[int, int] = {
+    **{code: 0x100000 + code for code in range(256)},
+    **{ord(character): byte for byte, character in byte_characters().items()},
+}

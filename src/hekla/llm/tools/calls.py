@@ -25,12 +25,18 @@ class CallReader:
     is_done: bool = False  # the object is closed
     is_wrong: bool = False  # it is no call; `raw` is its text
     raw: str = ""  # all of it, until arguments are passed on piece by piece
+    is_bare: bool = False  # the name stood elsewhere: the text is the arguments alone
     _at: int = 0  # characters taken
     _depth: int = 0
     _in_string: bool = False
     _is_escaped: bool = False
     _streams: bool = False
     _end: int = -1  # where the first object inside of the call ends: the arguments, in the usual order
+
+    @classmethod
+    def of_arguments(cls, name: str) -> "CallReader":
+        """Return a reader of the arguments of a call whose name is known."""
+        return cls(name=name, is_bare=True, _depth=1, _streams=True)
 
     def feed(self, text: str) -> int:
         """Take characters up to the end of the object, and return how many."""
@@ -65,7 +71,7 @@ class CallReader:
             self._depth += 1
         elif character in "}]":
             self._depth -= 1
-            self.is_done = self._depth == 0
+            self.is_done = self._depth == self.is_bare
             if self._depth == 1 and self._end < 0:
                 self._end = self._at
 

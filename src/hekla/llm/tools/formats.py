@@ -14,16 +14,19 @@ class ToolFormat:
     arguments_key: Literal["arguments", "parameters"]
     is_list: bool = False  # the objects stand in a list
     id_characters: int = 24  # of a call's id; Mistral's templates insist on 9
+    other_marks: tuple[str, ...] = ()  # that stand inside of a call
     begins_without_opening: bool = False  # an answer that begins with "{" is a call
 
     @property
     def marks(self) -> tuple[str, ...]:
         """Texts that may be control tokens, and must be seen in answers."""
-        return tuple(text.strip() for text in (self.opening, self.closing) if text.strip())
+        return tuple(text for text in (self.opening, self.closing, *self.other_marks) if text)
 
 
 HERMES = ToolFormat("hermes", "<tool_call>", "</tool_call>", "arguments")  # Qwen 2.5 and 3 too
-MISTRAL = ToolFormat("mistral", "[TOOL_CALLS]", "", "arguments", is_list=True, id_characters=9)
+MISTRAL = ToolFormat(
+    "mistral", "[TOOL_CALLS]", "", "arguments", is_list=True, id_characters=9, other_marks=("[ARGS]", "[CALL_ID]")
+)
 LLAMA3 = ToolFormat("llama3", "<|python_tag|>", "", "parameters", begins_without_opening=True)
 FORMATS = (HERMES, MISTRAL, LLAMA3)
 

@@ -1,5 +1,6 @@
 """Tells text from tool calls in an answer, piece by piece, wherever the pieces are cut."""
 
+import re
 import secrets
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,10 @@ from hekla.llm.tools.calls import CallReader
 from hekla.llm.tools.formats import ToolFormat
 from hekla.protocols.text_engine import ReplyParser, ReplyPiece, ToolCall
 
+# Mistral's later form: the name, in some versions an id, and then the arguments alone.
+_NAME_BEGINS = re.compile(r"[\w-]")
+_NAMED = re.compile(r"([\w.-]{1,64})(?:\[CALL_ID\][\w-]{0,64})?(?:\[ARGS\])?\s*(?=\{)")
+_MAYBE_NAMED = re.compile(r"[\w.-]{1,64}(?:\[[^{\s]{0,80})?\s{0,8}")
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -98,9 +103,9 @@ class _CallParser:
     def _call(self) -> Iterator[ReplyPiece]:
         if self._reader is None:
             self._open_list()
-            if not self._pending:
+            self._reader, self._is_announced = self._opened_call(), False
+            if self._reader is None:
                 return
-            self._reader, self._is_announced = CallReader(), False
         reader = self._reader
         taken = reader.feed(self._pending)
         self._pending = self._pending[taken:]
@@ -111,6 +116,16 @@ class _CallParser:
         yield from self._known(reader)
         if reader.is_done:
             self._reader, self._opened, self._state = None, "", _State.AFTER
+
+    def _opened_call(self) -> CallReader | None:
+        """Return what reads the call that begins here; None where that cannot be told yet."""
+        if not self._form.is_list or not _NAME_BEGINS.match(self._pending):
+            return CallReader() if self._pending else None
+        if named := _NAMED.match(self._pending):
+            self._opened += named[0]
+            self._pending = self._pending[named.end() :]
+            return CallReader.of_arguments(named[1])
+        return None if _MAYBE_NAMED.fullmatch(self._pending) else CallReader()
 
     def _open_list(self) -> None:
         """Go past spaces, and the bracket of a list, in front of a call."""

@@ -11,6 +11,8 @@ from hekla.base.errors import ConfigError, HeklaError
 from hekla.serve.execution.job import Job
 from hekla.serve.observe.trace_parent import TraceParent, read_trace_parent
 from hekla.serve.request import InferResponse
+from hekla.serve.text.model import Generation
+from hekla.serve.text.timeline import text_spans
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -56,6 +58,47 @@ class Tracer:
             span.end(nanoseconds(request.received_s + total_s))
         own = span.get_span_context()
         return str(TraceParent(f"{own.trace_id:032x}", f"{own.span_id:016x}", own.trace_flags))
+
+    def record_text(self, generation: Generation, error: HeklaError | None) -> None:
+        """Export the spans of a request for text that has ended: what it waited for, and a span per token.
+
+        A token's span has its parts in seconds as attributes: `hekla.decode_s`, `hekla.sample_s`,
+        `hekla.detokenise_s` and `hekla.send_s`.
+        """
+        from opentelemetry import trace  # the extra `otel`
+
+        wish = generation.wish
+        if not wish.is_counted:  # asked as an inference, which is traced as one
+            return
+        parent = parse_trace_parent(wish.trace_parent)
+        context = trace.set_span_in_context(trace.NonRecordingSpan(parent)) if parent is not None else None
+        wall_minus_monotonic_s = time.time() - time.monotonic()
+
+        def nanoseconds(monotonic_s: float) -> int:
+            return int((monotonic_s + wall_minus_monotonic_s) * 1e9)
+
+        span = self._tracer.start_span(
+            f"write {generation.model_name}",
+            context=context,
+            kind=trace.SpanKind.SERVER,
+            start_time=nanoseconds(wish.received_s),
+            attributes={
+                "hekla.model": generation.model_name,
+                "hekla.request_id": wish.request_id,
+                "hekla.tenant": wish.tenant,
+                "hekla.tokens": sum(timeline.tokens for timeline in generation.timelines),
+            },
+        )
+        if span.is_recording():  # the client may have said that this trace is not kept
+            inner = trace.set_span_in_context(span)
+            for part in text_spans(generation):
+                child = self._tracer.start_span(
+                    part.name, context=inner, start_time=nanoseconds(part.start_s), attributes=part.attributes
+                )
+                child.end(nanoseconds(part.end_s))
+            if error is not None:
+                span.set_status(trace.StatusCode.ERROR, str(error))
+            span.end()
 
     def close(self) -> None:
         """Export what is left."""

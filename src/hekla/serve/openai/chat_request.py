@@ -53,6 +53,7 @@ class ChatRequest:
     with_usage: bool
     tools: tuple[Json, ...]  # those the model may call
     has_logprobs: bool
+    may_call_once: bool  # `parallel_tool_calls` is false
 
 
 def read_chat(exchange: Exchange) -> ChatRequest:
@@ -62,7 +63,7 @@ def read_chat(exchange: Exchange) -> ChatRequest:
     messages = read_messages(fields)
     tools = read_tools(fields)
     tool_choice = read_tool_choice(fields, tools)
-    fields.boolean("parallel_tool_calls", True)
+    is_parallel = fields.boolean("parallel_tool_calls", True)
     for key, reason in _REFUSED.items():
         fields.refuse(key, ("none",) if key in ("reasoning_effort", "function_call") else (), reason)
     fields.refuse("store", (False,), "chats are not kept", "leave it out; /v1/responses keeps answers")
@@ -92,6 +93,7 @@ def read_chat(exchange: Exchange) -> ChatRequest:
         with_usage,
         callable_tools,
         logprobs is not None,
+        not is_parallel,
     )
 
 

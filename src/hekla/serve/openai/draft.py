@@ -24,11 +24,25 @@ class ScoredToken:
 class Draft:
     """Takes events; whoever sends takes what is pending."""
 
-    __slots__ = ("_parser", "cached_tokens", "calls", "error", "finish_reason", "has_called", "index", "pending_bytes",
-                 "scored", "stop_reason", "texts", "tokens")  # fmt: skip
+    __slots__ = (
+        "_may_call_once",
+        "_parser",
+        "cached_tokens",
+        "calls",
+        "error",
+        "finish_reason",
+        "has_called",
+        "index",
+        "pending_bytes",
+        "scored",
+        "stop_reason",
+        "texts",
+        "tokens",
+    )
 
-    def __init__(self, index: int, parser: ReplyParser | None) -> None:
+    def __init__(self, index: int, parser: ReplyParser | None, *, may_call_once: bool = False) -> None:
         self._parser = parser  # None: everything is text
+        self._may_call_once = may_call_once
         self.index = index
         self.texts: list[str] = []
         self.calls: list[ToolCall] = []
@@ -40,8 +54,10 @@ class Draft:
         self.has_called = False
         self.error = ""
 
-    def add(self, event: TokenEvent) -> None:
-        """Take what came."""
+    def add(self, event: TokenEvent) -> bool:
+        """Take what came; True if the answer ended with it. What comes after its end is dropped."""
+        if self.finish_reason is not None:
+            return False
         reason = event.finish_reason
         if event.token is not None:
             self.tokens += 1
@@ -56,10 +72,16 @@ class Draft:
                 self.pending_bytes += len(event.text)
         elif event.text or reason is not None:
             self._parse(event.text, reason is not None)
-        if reason is not None:
+        if reason is not None and self.finish_reason is None:
             self.error = event.error
             self.finish_reason = "tool_calls" if self.has_called and reason == "stop" else _REASONS.get(reason, "stop")
             self.stop_reason = _STOP_REASONS.get(reason)
+        return self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """True once it has ended: nothing more is taken."""
+        return self.finish_reason is not None
 
     @property
     def has_news(self) -> bool:
@@ -96,6 +118,10 @@ class Draft:
         for piece in self._parser.feed(text, is_end=is_end):
             if piece.text:
                 self.texts.append(piece.text)
+            if piece.tool_calls and self._may_call_once and piece.tool_calls[-1].index:
+                self.calls += [call for call in piece.tool_calls if not call.index]
+                self.finish_reason = "tool_calls"
+                return
             if piece.tool_calls:
                 self.has_called = True
                 self.calls += piece.tool_calls

@@ -55,6 +55,7 @@ class TextReply:
         self._stream: AnswerStream | None = None
         self._ended: set[int] = set()  # drafts whose end was sent
         self._left = len(drafts)  # drafts that have not ended
+        self._is_early = False  # the last answer to end did so before the model ended it
         self._ticket: TextTicket | None = None
 
     def follow(self, ticket: TextTicket) -> None:
@@ -72,9 +73,9 @@ class TextReply:
     def on_event(self, index: int, event: TokenEvent) -> None:
         """Take what came."""
         draft = self._drafts[index]
-        draft.add(event)
-        if event.finish_reason is not None:
+        if draft.add(event):
             self._left -= 1
+            self._is_early = event.finish_reason is None
             if event.finish_reason == "error":
                 raise EngineError(event.error or "the engine could not go on with it")
             if event.finish_reason == "deadline" and not draft.tokens:
@@ -82,6 +83,11 @@ class TextReply:
 
     def on_flush(self) -> None:
         """Send it."""
+        self._send()
+        if not self._left and self._is_early and self._ticket is not None:
+            self._ticket.cancel()
+
+    def _send(self) -> None:
         if self._stream is not None:
             self._write()
         elif not self._left:
@@ -111,8 +117,8 @@ class TextReply:
             return
         events: list[bytes] = []
         for draft in self._drafts:
-            if draft.has_news or (draft.finish_reason is not None and draft.index not in self._ended):
-                if draft.finish_reason is not None:
+            if draft.has_news or (draft.is_over and draft.index not in self._ended):
+                if draft.is_over:
                     self._ended.add(draft.index)
                 events.append(self._form.news(draft))
         is_whole = len(self._ended) == len(self._drafts)

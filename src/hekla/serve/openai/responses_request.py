@@ -47,6 +47,7 @@ class ResponsesRequest:
     messages: list[Json]  # the whole conversation less the instructions, which the next turn may change
     tools: tuple[Json, ...]  # those the model may call, as chats have them
     is_stored: bool
+    may_call_once: bool  # `parallel_tool_calls` is false
     asked: Json  # what the answer's document repeats
 
 
@@ -99,7 +100,7 @@ def read_responses(exchange: Exchange, recall: Recall) -> ResponsesRequest:
         "user": fields.raw("user"),
     }
     is_stored = fields.boolean("store", True)
-    return ResponsesRequest(model, wish, is_stream, messages, callable_tools, is_stored, asked)
+    return ResponsesRequest(model, wish, is_stream, messages, callable_tools, is_stored, not parallel, asked)
 
 
 def _read_stream(fields: Fields) -> tuple[bool, bool]:

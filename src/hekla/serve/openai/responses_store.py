@@ -9,8 +9,8 @@ import orjson
 from hekla.base.errors import NotFoundError
 from hekla.serve.openai.fields import Json
 
-_MOST = 1024
-_MOST_BYTES = 64 << 20
+MOST = 1024
+MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class ResponsesStore:
     def keep(self, document: Json, messages: Sequence[Json]) -> None:
         """Keep an answer under its id."""
         size = len(orjson.dumps(messages)) + len(orjson.dumps(document))
-        if size > _MOST_BYTES // 4:
+        if size > MOST_BYTES // 4:
             return
         self._kept[document["id"]] = Stored(document, messages, size)
         self._bytes += size
-        while len(self._kept) > _MOST or self._bytes > _MOST_BYTES:
+        while len(self._kept) > MOST or self._bytes > MOST_BYTES:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= oldest.size_bytes
 

@@ -27,17 +27,30 @@ class OpenAIRoutes:
         router.add("POST", "/v1/embeddings", self._embeddings)
 
     def _models(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
-        names = sorted({row["name"] for row in self._service.repository_index(ready_only=True)})
-        exchange.respond(_json({"object": "list", "data": [self._described(name) for name in names]}))
+        names = {row["name"] for row in self._service.repository_index(ready_only=True)}
+        names |= set(self._adapters())
+        exchange.respond(_json({"object": "list", "data": [self._described(name) for name in sorted(names)]}))
 
     def _model(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
-        names = {row["name"] for row in self._service.repository_index()}
+        names = {row["name"] for row in self._service.repository_index()} | set(self._adapters())
         if parameters[0] not in names:
             raise NotFoundError(f"the model {parameters[0]!r} does not exist", cure=nearest_name(parameters[0], names))
         exchange.respond(_json(self._described(parameters[0])))
 
     def _described(self, name: str) -> Json:
-        return {"id": name, "object": "model", "created": self._started_unix_s, "owned_by": "hekla"}
+        document = {"id": name, "object": "model", "created": self._started_unix_s, "owned_by": "hekla"}
+        base, _, adapter = name.partition(":")
+        for model in self._service.text_models():
+            if model.name == base:
+                document["max_model_len"] = model.info.context_tokens  # as vLLM has it
+                if adapter:
+                    document |= {"root": base, "parent": base}
+        return document
+
+    def _adapters(self) -> list[str]:
+        """Return the names under which adapters are asked for: "model:adapter"."""
+        models = self._service.text_models()
+        return [f"{model.name}:{adapter}" for model in models for adapter in model.runner.status.adapters]
 
     def _embeddings(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
         asked = decode_embeddings(exchange)

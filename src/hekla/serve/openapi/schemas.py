@@ -205,7 +205,11 @@ SCHEMAS: Mapping[str, Json] = {
             "object": {"const": "model"},
             "created": {**_COUNT, "description": "Unix time in seconds"},
             "owned_by": _STRING,
-        }
+            "max_model_len": {**_COUNT, "description": "tokens of prompt and answer, of a model that writes text"},
+            "root": {**_STRING, "description": "of an adapter: the model it belongs to"},
+            "parent": _STRING,
+        },
+        needs=("id", "object", "created", "owned_by"),
     ),
     "OpenAIModels": document({"object": {"const": "list"}, "data": listed(ref("OpenAIModel"))}),
     "EmbeddingsRequest": document(

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from hekla.base.dtypes import DType
-from hekla.base.errors import CancelledError, EngineError, HeklaError, InputError
+from hekla.base.errors import CancelledError, DeadlineError, EngineError, HeklaError, InputError
 from hekla.protocols.stage import Values
 from hekla.protocols.tensor import Array, TensorSpec
 from hekla.protocols.text_engine import TokenEvent
@@ -124,6 +124,8 @@ class _Writing:
         self._tokens += event.token is not None
         if event.finish_reason == "error":
             self._end(EngineError(event.error))
+        elif event.finish_reason == "deadline" and not self._tokens:
+            self._end(DeadlineError("no token within the time allowed", cure="allow more time, or ask again later"))
         elif event.finish_reason is not None:
             self._end(self._outputs(event.finish_reason))
 

@@ -5,9 +5,11 @@ import contextlib
 import itertools
 import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from hekla.base.errors import (
@@ -17,17 +19,20 @@ from hekla.base.errors import (
     InputError,
     OverloadedError,
     UnavailableError,
+    quoted,
 )
 from hekla.protocols.text_engine import RequestId, TextEngine, TextModelInfo, TextRequest, TokenEvent
 from hekla.serve.config import ModelConfig
 from hekla.serve.observe.statistics import ModelStatistics
 from hekla.serve.text.prepare import Terms, prepare
-from hekla.serve.text.runner import Submission, TextRunner
+from hekla.serve.text.runner import Errand, Submission, TextRunner
 from hekla.serve.text.statistics import TextStatistics
 from hekla.serve.text.timeline import Timeline
 from hekla.serve.text.wish import Begun, Receiver, TextWish
 
 _RATE_ANSWERS = 8  # over which the measured rate is a running mean
+_MOST_SENT = 4096  # as many as tokens' times are kept
+_ADAPTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _log = logging.getLogger(__name__)
 
 # Called when a request has ended, where requests are traced.
@@ -45,9 +50,10 @@ class Generation:
     """One API request inside the model: up to `answers` for each of its prompts, and who is told."""
 
     def __init__(self, model: "TextModel", wish: TextWish, receiver: Receiver, ids: Sequence[RequestId]) -> None:
-        self.wish, self.ids = wish, ids
+        self.wish, self.ids, self.model_name = wish, ids, model.name
         self.requests: Sequence[TextRequest] = ()  # once the prompts are prepared
-        self.timelines = [Timeline() for _ in ids]
+        self.timelines: list[Timeline] = [Timeline() for _ in ids]
+        self.sent: list[tuple[float, float]] = []  # of a traced request: when tokens were sent, and how long it took
         self.is_cancelled = self.is_accepted = self.has_ended = False
         self.left = len(ids)  # answers that are not whole
         self.receiver = receiver
@@ -76,7 +82,9 @@ class TextModel:
         self.statistics, self.text_statistics = statistics, TextStatistics()
         self._on_text = on_text
         self._loop = asyncio.get_running_loop()
-        self._runner = TextRunner(engine, make_engine, self, idle_s)
+        self._adapters: dict[str, Path] = {}  # loaded since the start: an engine that is made again loads them too
+        self._make_first, self._idle_s = make_engine, idle_s
+        self._runner = TextRunner(engine, self._make_engine, self, idle_s)
         self._ids = itertools.count(1)
         self._live: dict[RequestId, tuple[Generation, int]] = {}
         self._waiting = 0  # requests without a first token
@@ -86,8 +94,12 @@ class TextModel:
         self._none_left = asyncio.Event()
         self._to_prepare: queue.SimpleQueue[tuple[Generation, Terms] | None] = queue.SimpleQueue()
         self._preparer = threading.Thread(target=self._prepare_all, name="hekla-text-prompts", daemon=True)
+        self._longest_step_s = config.queue.run_timeout_ms / 1e3
+        self._watch: asyncio.TimerHandle | None = None
         self._preparer.start()
         self._runner.start()
+        if self._longest_step_s:
+            self._look_for_hang()
 
     @property
     def name(self) -> str:
@@ -165,9 +177,66 @@ class TextModel:
 
     def close(self) -> None:
         """End the threads and free the engine. Waits; not from the event loop."""
+        if self._watch is not None:
+            self._loop.call_soon_threadsafe(self._watch.cancel)
         self._to_prepare.put(None)
         self._preparer.join()
         self._runner.close()
+
+    # Adapters
+
+    async def load_adapter(self, name: str, folder: str) -> None:
+        """Make an adapter ready, between two steps; `folder` is below the version's own.
+
+        Errors: InputError for a name or a folder that will not do; ConflictError, ModelFileError, TooLargeError.
+        """
+        if not _ADAPTER.fullmatch(name):
+            raise InputError(f"is {quoted(name)}", where="$.lora_name", cure="letters, digits, '.', '_' and '-'")
+        own = self.config.path.parent / str(self.version)
+        path = (own / folder).resolve()
+        if not folder or not path.is_relative_to(own.resolve()):
+            raise InputError("leads out of the model's folder", where="$.lora_path", cure=f"put it below {own}")
+        await self._errand(lambda engine: engine.load_adapter(name, path))
+        self._adapters[name] = path
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forget an adapter. Errors: NotFoundError; ConflictError while a request uses it."""
+        await self._errand(lambda engine: engine.unload_adapter(name))
+        self._adapters.pop(name, None)
+
+    async def _errand(self, call: Callable[[TextEngine], None]) -> None:
+        if not self.is_ready:
+            raise UnavailableError("is not ready", where=f"model {self.name!r}", cure="retry")
+        ended: asyncio.Future[HeklaError | None] = self._loop.create_future()
+        self._runner.run(Errand(call, lambda error: None if ended.cancelled() else ended.set_result(error)))
+        failure = await ended
+        if failure is not None:
+            raise failure
+
+    def _make_engine(self) -> TextEngine:
+        """Return another engine, on its thread."""
+        engine = self._make_first()
+        for name, path in tuple(self._adapters.items()):
+            try:
+                engine.load_adapter(name, path)
+            except HeklaError as error:
+                _log.error("the adapter %s was lost with its engine: %s", name, error)
+        return engine
+
+    def _look_for_hang(self) -> None:
+        """Give up an engine whose step takes longer than it may, with its thread, and make another."""
+        self._watch = self._loop.call_later(self._longest_step_s / 4, self._look_for_hang)
+        hung = self._runner
+        if hung.step_s <= self._longest_step_s:
+            return
+        error = EngineError(
+            f"a step ran longer than {self._longest_step_s:g} s", where=f"model {self.name!r}", cure="retry"
+        )
+        _log.error("the engine of model %s hangs and is loaded again", self.name)
+        hung.abandon()
+        self._runner = TextRunner(hung.engine, self._make_engine, self, self._idle_s, status=hung.status)
+        self.on_engine_failed(error)
+        self._runner.start()
 
     # Admission
 
@@ -257,6 +326,8 @@ class TextModel:
                 continue
             try:
                 generation.receiver.on_flush()
+                if self._on_text is not None and len(generation.sent) < _MOST_SENT:
+                    generation.sent.append((now, time.monotonic() - now))
             except Exception as error:  # noqa: BLE001 - as above
                 self._give_up(generation, error)
             if not generation.left and not generation.has_ended:

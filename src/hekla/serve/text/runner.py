@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -33,6 +34,14 @@ class Submission(Protocol):
         """True if nobody waits any more. Read on the engine's thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something to be done with the engine between two steps; `done` is called on the loop, with the error if any."""
+
+    call: Callable[[TextEngine], None]
+    done: Callable[[HeklaError | None], None]
+
+
 class Watcher(Protocol):
     """What is told on the event loop, in the order in which it happened."""
 
@@ -50,19 +59,27 @@ class TextRunner:
     """One engine and its thread. Made on the event loop that is told."""
 
     def __init__(
-        self, engine: TextEngine, make_engine: Callable[[], TextEngine], watcher: Watcher, idle_s: float = 1.0
+        self,
+        engine: TextEngine,
+        make_engine: Callable[[], TextEngine],
+        watcher: Watcher,
+        idle_s: float = 1.0,
+        *,
+        status: TextEngineStatus | None = None,
     ) -> None:
+        """With a `status` the engine is another thread's that hangs in it: one of our own is made first."""
         self.engine = engine  # for the methods any thread may call
-        self.status: TextEngineStatus = engine.status()  # as of the last look
-        self.is_ready = True
+        self.is_ready = status is None
+        self.status: TextEngineStatus = engine.status() if status is None else status  # as of the last look
         self._make_engine, self._watcher, self._idle_s = make_engine, watcher, idle_s
         self._loop = asyncio.get_running_loop()
         # What others hand over and what the loop is told: appended and taken one by one, which needs no lock.
-        self._commands: deque[Submission | RequestId] = deque()
+        self._commands: deque[Submission | RequestId | Errand] = deque()
         self._news: deque[Callable[[], None]] = deque()
         self._is_posted = False
         self._wake = threading.Event()
-        self._is_closing = False
+        self._is_closing = self._is_abandoned = False
+        self._began_s = 0.0  # the step that runs
         self._looked_s = 0.0
         self._thread = threading.Thread(target=self._work, name=f"hekla-text-{engine.info.name}", daemon=True)
 
@@ -80,6 +97,22 @@ class TextRunner:
         self._commands.extend(request_ids)
         self._wake.set()
 
+    def run(self, errand: Errand) -> None:
+        """Do something before the next step. Any thread."""
+        self._commands.append(errand)
+        self._wake.set()
+
+    @property
+    def step_s(self) -> float:
+        """How long the step that runs has run; 0 between steps. Any thread."""
+        began_s = self._began_s
+        return time.monotonic() - began_s if began_s else 0.0
+
+    def abandon(self) -> None:
+        """Leave the thread to itself: it hangs. Should it ever come back, it closes its engine and ends."""
+        self._is_closing = True
+        self._is_abandoned = True
+
     def close(self) -> None:
         """End the thread and close the engine. Waits; not from the event loop."""
         self._is_closing = True
@@ -93,6 +126,8 @@ class TextRunner:
 
     def _work(self) -> None:
         is_tidy = False
+        if not self.is_ready:
+            self._make_again()
         while not self._is_closing:
             self._wake.clear()
             self._take_commands()
@@ -112,8 +147,22 @@ class TextRunner:
             command = self._commands.popleft()
             if isinstance(command, int):
                 self._guarded(partial(self.engine.cancel, command))
+            elif isinstance(command, Errand):
+                self._run(command)
             elif not command.is_cancelled:
                 self._submit(command)
+
+    def _run(self, errand: Errand) -> None:
+        failure: HeklaError | None = None
+        try:
+            errand.call(self.engine)
+        except HeklaError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - a plug-in's code: the engine's requests go on
+            _log.exception("a text engine could not do what it was asked to")
+            failure = EngineError(f"{type(error).__name__}: {error}")
+        self._look()
+        self._tell(partial(errand.done, failure))
 
     def _submit(self, submission: Submission) -> None:
         taken: list[RequestId] = []
@@ -136,11 +185,14 @@ class TextRunner:
         self._tell(lambda: self._watcher.on_refused(submission, refusal))
 
     def _step(self) -> None:
+        self._began_s = time.monotonic()
         try:
             events = self.engine.step()
         except Exception as error:  # noqa: BLE001 - an engine's fault must not end its thread
+            self._began_s = 0.0
             self._replace(error)
             return
+        self._began_s = 0.0
         if events:
             self._tell(lambda: self._watcher.on_events(events))
         if time.monotonic() - self._looked_s >= _STATUS_S:
@@ -165,6 +217,9 @@ class TextRunner:
         with contextlib.suppress(Exception):  # a plug-in's code; it is gone either way
             self.engine.close()
         self._tell(lambda: self._watcher.on_engine_failed(failure))
+        self._make_again()
+
+    def _make_again(self) -> None:
         wait_s = _FIRST_RETRY_S
         while not self._is_closing:
             try:
@@ -185,11 +240,15 @@ class TextRunner:
         error = UnavailableError("the model's engine failed and is being loaded again", cure="retry")
         while self._commands:
             command = self._commands.popleft()
-            if not isinstance(command, int):
+            if isinstance(command, Errand):
+                self._tell(partial(command.done, error))
+            elif not isinstance(command, int):
                 self._tell(partial(self._watcher.on_refused, command, error))
 
     def _tell(self, news: Callable[[], None]) -> None:
         """Have something called on the event loop. One wake-up serves all that happens until the loop comes round."""
+        if self._is_abandoned:
+            return
         self._news.append(news)
         if not self._is_posted:
             self._is_posted = True

@@ -1,0 +1,485 @@
+"""A collection: what `import hekla.vector` gives an application. Any thread."""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hekla.base.errors import InputError, NotFoundError, nearest_name, quoted
+from hekla.vector import bitmap
+from hekla.vector.batch import last_of_each, payload_column, rows_from_arrays, rows_from_points
+from hekla.vector.dense import graph_sections
+from hekla.vector.disk import Disk
+from hekla.vector.errors import PointError
+from hekla.vector.execute import allowed_rows, run
+from hekla.vector.filters import Filter
+from hekla.vector.payload.part_fields import field_sections
+from hekla.vector.payload.words import words_by
+from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, Vector, read_id
+from hekla.vector.queries import Nearest, Search
+from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, payload_at, record_of, scored_of
+from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
+from hekla.vector.schema import CollectionSchema, FieldSchema
+from hekla.vector.scoring import sparse_sections
+from hekla.vector.segment import Segment
+from hekla.vector.store import Changes, Store, create_store, open_store
+from hekla.vector.upkeep import Upkeep, merge_once
+from hekla.vector.version import Version
+
+Selection = Sequence[PointId] | Filter  # which points: by id, or all that a filter holds for
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Points found, best first."""
+
+    points: list[ScoredPoint]
+    is_complete: bool  # False: the deadline passed and these are the best until then
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStatus:
+    """One segment."""
+
+    number: int
+    rows: int
+    live: int
+    bytes: int
+    has_graph: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStatus:
+    """How a collection stands."""
+
+    points: int
+    tail_rows: int  # in memory and the log, in no segment yet
+    segments: tuple[SegmentStatus, ...]
+    damaged: tuple[str, ...]  # files and batches that were left out, and why
+    is_read_only: bool
+
+
+class Collection:
+    """One collection, open. Make one with `create` or `open`; use it in a `with` or close it."""
+
+    def __init__(self, store: Store, *, has_upkeep: bool) -> None:
+        self._store = store
+        self._upkeep = Upkeep(store) if has_upkeep and not store.is_read_only else None
+
+    @classmethod
+    def create(
+        cls, folder: Path | str, schema: CollectionSchema, *, has_upkeep: bool = True, disk: Disk | None = None
+    ) -> "Collection":
+        """Make a collection in a folder and open it.
+
+        has_upkeep: seal, merge and build graphs in a thread of its own, as needed; else only when `optimise` is called.
+        Errors: ConflictError if there is one; DiskError; ConfigError for a schema that is wrong.
+        """
+        for path, field in schema.fields.items():
+            words_by(field.text, f"$.fields.{path}.language")
+        store = create_store(Path(folder), schema, disk or Disk(), _sections)
+        return cls(store, has_upkeep=has_upkeep)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path | str,
+        *,
+        is_read_only: bool = False,
+        has_upkeep: bool = True,
+        disk: Disk | None = None,
+    ) -> "Collection":
+        """Open a collection: map its files, read its manifest and the log's end.
+
+        Errors: NotFoundError; LockedError if another process has it open for writing; DamagedError.
+        """
+        store = open_store(Path(folder), disk or Disk(), _sections, is_read_only=is_read_only)
+        return cls(store, has_upkeep=has_upkeep)
+
+    def __enter__(self) -> "Collection":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._store.version.live
+
+    @property
+    def schema(self) -> CollectionSchema:
+        """What the collection holds."""
+        return self._store.schema
+
+    @property
+    def folder(self) -> Path:
+        """Where the collection lies."""
+        return self._store.folder
+
+    def status(self) -> CollectionStatus:
+        """Return how the collection stands."""
+        version = self._store.version
+        segments = tuple(
+            SegmentStatus(
+                part.source.number,
+                len(part.rows),
+                part.live,
+                part.source.file.size_bytes,
+                any(name.startswith("graph.") for name in part.source.sections),
+            )
+            for part in version.parts
+            if isinstance(part.source, Segment)
+        )
+        store = self._store
+        return CollectionStatus(version.live, store.tail_rows, segments, store.damaged, store.is_read_only)
+
+    # ---- writing
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Add points, in place of those with their ids; of the same id twice, the last.
+
+        The batch is kept whole or not at all, and is on disk (as the schema's `sync` says) when this returns.
+        Errors: PointError naming the point; DiskError, and nothing of it is kept.
+        """
+        self._write(rows_from_points(self.schema, points))
+
+    def upsert_arrays(
+        self,
+        ids: NDArray[np.uint64] | Sequence[PointId],
+        vectors: AnyArray | Mapping[str, AnyArray],
+        payloads: Sequence[Payload] | None = None,
+    ) -> None:
+        """Add points from arrays: ids (n,), vectors (n, dimension) or one such array a name. As `upsert`."""
+        named = vectors if isinstance(vectors, Mapping) else {"": vectors}
+        self._write(rows_from_arrays(self.schema, ids, named, payloads))
+
+    def _write(self, rows: Rows) -> None:
+        if len(rows):
+            self._store.upsert(rows)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._upkeep is not None:
+            self._upkeep.wake()
+
+    def delete(self, selection: Selection) -> int:
+        """Remove points and return how many there were. Errors: as `upsert`."""
+        gone = 0
+
+        def decide(version: Version) -> Changes:
+            nonlocal gone
+            ids = _ids_in(version, selection)
+            gone = len(ids)
+            return Changes(deletes=ids)
+
+        self._store.change(decide)
+        self._wake()
+        return gone
+
+    def set_payload(self, payload: Payload, selection: Selection) -> int:
+        """Set these keys of the points' payloads, keeping others; return how many points. Errors: as `upsert`."""
+        return self._edit(selection, lambda old: {**old, **payload})
+
+    def overwrite_payload(self, payload: Payload, selection: Selection) -> int:
+        """Replace the points' payloads; return how many points. Errors: as `upsert`."""
+        return self._edit(selection, lambda _: dict(payload))
+
+    def delete_payload(self, keys: Iterable[str], selection: Selection) -> int:
+        """Remove these keys of the points' payloads; return how many points. Errors: as `upsert`."""
+        gone = set(keys)
+        return self._edit(selection, lambda old: {key: value for key, value in old.items() if key not in gone})
+
+    def clear_payload(self, selection: Selection) -> int:
+        """Remove the points' payloads; return how many points. Errors: as `upsert`."""
+        return self._edit(selection, lambda _: {})
+
+    def _edit(self, selection: Selection, edit: Callable[[dict[str, Any]], Payload]) -> int:
+        def changed(rows: Rows) -> Rows:
+            payloads = payload_column([edit(payload_at(rows, row)) for row in range(len(rows))], "$")
+            return Rows(rows.ids, rows.dense, rows.sparse, payloads)
+
+        return self._rewrite(selection, changed)
+
+    def update_vectors(self, points: Sequence[Point]) -> int:
+        """Set these vectors of points that are there, keeping payload and other vectors; return how many points.
+
+        Errors: as `upsert`; NotFoundError for an id that is not there.
+        """
+        given = last_of_each(rows_from_points(self.schema, points, "$.points"))
+        named = {name for point in points for name in point.vectors}
+
+        def changed(rows: Rows) -> Rows:
+            if len(rows) < len(given):
+                raise NotFoundError("some of the points are not there", where="$.points", cure="upsert them whole")
+            order = {key: row for row, key in enumerate(given.ids.as_keys())}
+            new = given.take(np.array([order[key] for key in rows.ids.as_keys()], np.int64))
+            dense = {name: (new if name in named else rows).dense[name] for name in rows.dense}
+            sparse = {name: (new if name in named else rows).sparse[name] for name in rows.sparse}
+            return Rows(rows.ids, dense, sparse, rows.payloads)
+
+        return self._rewrite([given.ids.at(row) for row in range(len(given))], changed)
+
+    def delete_vectors(self, names: Iterable[str], selection: Selection) -> int:
+        """Remove these vectors of the points; return how many points. Errors: as `upsert`; PointError for a name."""
+        gone = set(names)
+        known = {*self.schema.vectors, *self.schema.sparse}
+        for name in sorted(gone - known):
+            raise PointError(f"no vector is named {quoted(name)}", where="$.vector", cure=nearest_name(name, known))
+
+        def changed(rows: Rows) -> Rows:
+            none = rows_from_points(self.schema, [Point(rows.ids.at(row)) for row in range(len(rows))])
+            dense = {name: (none if name in gone else rows).dense[name] for name in rows.dense}
+            sparse = {name: (none if name in gone else rows).sparse[name] for name in rows.sparse}
+            return Rows(rows.ids, dense, sparse, rows.payloads)
+
+        return self._rewrite(selection, changed)
+
+    def _rewrite(self, selection: Selection, changed: Callable[[Rows], Rows]) -> int:
+        """Write points that are there anew, nothing coming between reading and writing."""
+        count = 0
+
+        def decide(version: Version) -> Changes:
+            nonlocal count
+            rows = _rows_in(version, _ids_in(version, selection))
+            count = 0 if rows is None else len(rows)
+            return Changes(upserts=None if rows is None else changed(rows))
+
+        self._store.change(decide)
+        self._wake()
+        return count
+
+    def create_field(self, path: str, field: FieldSchema) -> None:
+        """Make a payload index, over what is there and what comes. Errors: DiskError; ConfigError."""
+        words_by(field.text, f"$.fields.{path}.language")
+        self._store.change_schema(replace(self.schema, fields={**self.schema.fields, path: field}))
+
+    def delete_field(self, path: str) -> None:
+        """Remove a payload index; filters on the path read payloads from now on. Errors: NotFoundError; DiskError."""
+        if path not in self.schema.fields:
+            cure = nearest_name(path, self.schema.fields)
+            raise NotFoundError(f"no index at {quoted(path)}", where="$.field_name", cure=cure)
+        fields = {name: field for name, field in self.schema.fields.items() if name != path}
+        self._store.change_schema(replace(self.schema, fields=fields))
+
+    # ---- reading
+
+    def search(self, vector: Vector, limit: int = 10, *, using: str = "", **more: Any) -> list[ScoredPoint]:
+        """Return the points nearest to a vector. `more`: as `Search` has them, and `wanted`. Any: typed there.
+
+        Errors: PointError for a vector that does not fit.
+        """
+        wanted = more.pop("wanted", ID_ONLY)
+        return self.query(Search(Nearest(vector, using), limit, **more), wanted).points
+
+    def query(self, search: Search, wanted: Wanted = WITH_PAYLOAD) -> SearchResult:
+        """Return what a search finds. Errors: PointError, InputError, NotFoundError naming the place."""
+        version = self._store.version
+        found = run(version, search)
+        hits, scores = found.hits, found.scores.tolist()
+        if wanted is ID_ONLY and len(hits) and hits.part.min() == hits.part.max():
+            # Most searches: numbers of points in one segment.
+            ids = version.parts[int(hits.part[0])].rows.ids.listed(hits.row)
+            return SearchResult(list(map(ScoredPoint, ids, scores)), hits.is_complete)
+        each = zip(hits.part.tolist(), hits.row.tolist(), scores, strict=True)
+        points = [scored_of(version.parts[part].rows, row, score, wanted, version.schema) for part, row, score in each]
+        return SearchResult(points, hits.is_complete)
+
+    def query_groups(
+        self, search: Search, by: str, *, groups: int = 10, group_size: int = 3, wanted: Wanted = WITH_PAYLOAD
+    ) -> list[tuple[Any, list[ScoredPoint]]]:
+        """Return the best points of the best groups: (value at path `by`, points). Any: the payload's value.
+
+        A point with several values is in several groups, one without in none. Errors: as `query`.
+        """
+        from_payload = replace(wanted, payload=True, payload_without=())
+        limit = groups * group_size
+        while True:
+            found = self.query(replace(search, limit=limit, offset=0), from_payload).points
+            grouped = _grouped(found, by, group_size)
+            is_full = len(grouped) >= groups and all(len(p) == group_size for p in list(grouped.values())[:groups])
+            if is_full or len(found) < limit or limit >= 20 * groups * group_size:
+                break
+            limit *= 4
+        best = list(grouped.items())[:groups]
+        ids = [point.id for _, points in best for point in points]
+        again = {record.id: record for record in self.retrieve(ids, wanted)}
+        return [
+            (
+                value,
+                [ScoredPoint(p.id, p.score, again[p.id].payload, again[p.id].vectors) for p in points if p.id in again],
+            )
+            for value, points in best
+        ]
+
+    def retrieve(self, ids: Sequence[PointId], wanted: Wanted = ALL) -> list[Record]:
+        """Return the points with these ids, those that are there, in the order asked for."""
+        version = self._store.version
+        column = ids_of([read_id(value, f"$.ids[{i}]") for i, value in enumerate(ids)])
+        found: list[Record | None] = [None] * len(column)
+        for part in version.parts:
+            for i, row in enumerate(part.find(column).tolist() if part.live else ()):
+                if row >= 0:
+                    found[i] = record_of(part.rows, row, wanted, version.schema)
+        return [record for record in found if record is not None]
+
+    def count(self, filter_: Filter | None = None) -> int:
+        """Return how many points there are that a filter holds for."""
+        version = self._store.version
+        if filter_ is None:
+            return version.live
+        return sum(bitmap.count(words) for words in allowed_rows(version, filter_, "$.filter") if words is not None)
+
+    def scroll(
+        self,
+        *,
+        filter_: Filter | None = None,
+        after: PointId | None = None,
+        limit: int = 10,
+        wanted: Wanted = WITH_PAYLOAD,
+    ) -> tuple[list[Record], PointId | None]:
+        """Return points in the order of their ids, from `after` on (inclusive), and where the next page begins.
+
+        Numbers come before UUIDs. None: there is no next page. Errors: InputError for a limit below 1.
+        """
+        if limit < 1:
+            raise InputError(f"must be at least 1, got {limit}", where="$.limit")
+        version = self._store.version
+        start = -1 if after is None else ids_of([after]).as_keys()[0]
+        keyed: list[tuple[int, int, int]] = []
+        for number, (part, words) in enumerate(
+            zip(version.parts, allowed_rows(version, filter_, "$.filter"), strict=True)
+        ):
+            live = ~part.deleted if words is None else words & ~part.deleted
+            rows = bitmap.members(live, len(part.rows))
+            keys = part.rows.ids.take(rows).as_keys()
+            later = sorted((key, number, row) for key, row in zip(keys, rows.tolist(), strict=True) if key >= start)
+            keyed += later[: limit + 1]
+        keyed.sort()
+        page = [record_of(version.parts[n].rows, row, wanted, version.schema) for _, n, row in keyed[:limit]]
+        if len(keyed) <= limit:
+            return page, None
+        _, number, row = keyed[limit]
+        return page, version.parts[number].rows.ids.at(row)
+
+    def facet(self, path: str, *, filter_: Filter | None = None, limit: int = 10) -> list[tuple[str | int, int]]:
+        """Return the values at a path of kind keyword, uuid, integer or bool, and how many points have each.
+
+        The most frequent first, equals in order of value. Errors: InputError where there is no such index.
+        """
+        from hekla.vector.facets import facet_counts
+
+        version = self._store.version
+        return facet_counts(version, path, allowed_rows(version, filter_, "$.filter"), limit)
+
+    # ---- upkeep
+
+    def optimise(self, *, is_whole: bool = True) -> None:
+        """Seal what is in memory and merge segments, graphs and all; readers and writers go on.
+
+        is_whole: into one segment; else as far as the upkeep thread would. Errors: DiskError.
+        """
+        self._store.seal()
+        if is_whole:
+            segments = [part for part in self._store.version.parts if isinstance(part.source, Segment)]
+            numbers = [part.source.number for part in segments if isinstance(part.source, Segment)]
+            is_done = len(segments) == 1 and segments[0].live == len(segments[0].rows)
+            if numbers and not (is_done and _is_optimised(segments[0].source)):
+                self._store.merge(numbers)
+        else:
+            while merge_once(self._store):
+                pass
+
+    def wait_settled(self, timeout_s: float | None = None) -> bool:
+        """Return once the upkeep thread has nothing to do; False if that takes too long. Errors: why upkeep failed."""
+        if self._upkeep is None:
+            return True
+        is_settled = self._upkeep.wait_settled(timeout_s)
+        if self._upkeep.error is not None:
+            raise self._upkeep.error
+        return is_settled
+
+    def flush(self) -> None:
+        """Return once everything written is on disk, whatever the schema's `sync`. Errors: DiskError."""
+        self._store.sync()
+
+    def verify(self) -> list[str]:
+        """Read every byte of every segment and return what is damaged."""
+        return self._store.verify()
+
+    def snapshot(self, folder: Path | str) -> None:
+        """Make a copy of the collection as of now in a new folder, by hard links: it takes no room till it differs.
+
+        Open it like any collection, or copy it elsewhere. Errors: ConflictError if there is something; DiskError.
+        """
+        self._store.link_to(Path(folder))
+
+    def close(self) -> None:
+        """Stop upkeep, seal what is in memory, give the folder free. A second call does nothing. Errors: DiskError."""
+        if self._upkeep is not None:
+            self._upkeep.stop()
+            self._upkeep = None
+        self._store.close()
+
+
+def delete_collection(folder: Path | str) -> None:
+    """Remove a collection's folder. Errors: LockedError if a process has it open for writing; NotFoundError."""
+    store = open_store(Path(folder), Disk(), _sections)
+    store.close()
+    shutil.rmtree(folder)
+
+
+def _sections(rows: Rows, schema: CollectionSchema, is_optimised: bool, same: Segment | None) -> Mapping[str, AnyArray]:
+    """Return what is stored over a segment's rows."""
+    graphs = graph_sections(rows, schema, same) if is_optimised else {}
+    return {**graphs, **field_sections(rows, schema.fields), **sparse_sections(rows)}
+
+
+def _is_optimised(source: object) -> bool:
+    return isinstance(source, Segment) and bool(source.about["is_optimised"])
+
+
+def _ids_in(version: Version, selection: Selection) -> Ids:
+    """Return the ids of the points that are there, of a selection."""
+    if not isinstance(selection, Filter):
+        wanted = ids_of([read_id(value, f"$.points[{i}]") for i, value in enumerate(dict.fromkeys(selection))])
+        is_here = np.zeros(len(wanted), np.bool_)
+        for part in version.parts:
+            if part.live:
+                is_here |= part.find(wanted) >= 0
+        return wanted.take(np.flatnonzero(is_here))
+    allowed = allowed_rows(version, selection, "$.filter")
+    found = [
+        part.rows.ids.take(bitmap.members(words, len(part.rows)))
+        for part, words in zip(version.parts, allowed, strict=True)
+        if words is not None
+    ]
+    each = (np.concatenate([getattr(ids, name) for ids in found]) for name in ("low", "high", "is_uuid"))
+    return Ids(*each)
+
+
+def _rows_in(version: Version, ids: Ids) -> Rows | None:
+    """Return the points with these ids, None for none."""
+    found = []
+    for part in version.parts:
+        rows = part.find(ids) if part.live else np.zeros(0, np.int64)
+        if (rows >= 0).any():
+            found.append(part.rows.take(rows[rows >= 0]))
+    return concatenated(found) if found else None
+
+
+def _grouped(points: Sequence[ScoredPoint], by: str, group_size: int) -> dict[Any, list[ScoredPoint]]:
+    from hekla.vector.payload.paths import values_at
+
+    grouped: dict[Any, list[ScoredPoint]] = {}
+    for point in points:
+        for value in dict.fromkeys(v for v in values_at(point.payload, by) if isinstance(v, str | int)):
+            members = grouped.setdefault(value, [])
+            if len(members) < group_size:
+                members.append(point)
+    return grouped

@@ -1,0 +1,323 @@
+"""Runs a search on one version: filters per part, prefetches first, then the query over all parts."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hekla.base.errors import InputError, NotFoundError, nearest_name, quoted
+from hekla.vector import bitmap
+from hekla.vector.batch import checked_sparse, read_vector
+from hekla.vector.dense import DEFAULT_EF, exact_ranks, graph_of, nearest_in
+from hekla.vector.errors import PointError
+from hekla.vector.filters import Filter, check_filter
+from hekla.vector.fusion import fused
+from hekla.vector.hits import Hits, best_of, from_scores, hits_in, joined
+from hekla.vector.payload.part_fields import blocks_of, select
+from hekla.vector.point import PointId, SparseVector
+from hekla.vector.queries import Discover, Example, Fusion, Nearest, OrderBy, Recommend, Sample, Search, Words
+from hekla.vector.ranks import rank_of_score, score_of
+from hekla.vector.records import vector_at
+from hekla.vector.rows import AnyArray, ids_of
+from hekla.vector.scoring import bm25, sparse_dot
+from hekla.vector.version import Version
+
+MAX_LIMIT = 1_000_000
+_OVERSAMPLE = 8  # candidates for each point wanted, where a score is no distance from one query
+Allowed = list[bitmap.Words | None]  # for each part; None: all of its live rows
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search gave: hits, best first, and the scores callers see."""
+
+    hits: Hits
+    scores: AnyArray
+
+
+def run(version: Version, search: Search, where: str = "$") -> Found:
+    """Return what a search finds. Errors: PointError, InputError and NotFoundError naming the place."""
+    hits = _hits(version, search, where, None if search.deadline_s is None else time.monotonic() + search.deadline_s)
+    hits = hits.page(search.offset, search.limit)
+    return Found(hits, _scores(version, search, hits))
+
+
+def _hits(version: Version, search: Search, where: str, until: float | None) -> Hits:
+    if not 1 <= search.limit + search.offset <= MAX_LIMIT or search.limit < 1 or search.offset < 0:
+        raise InputError(f"limit and offset are 1 to {MAX_LIMIT} together, got {search.limit}", where=f"{where}.limit")
+    allowed = allowed_rows(version, search.filter, f"{where}.filter")
+    if search.prefetch:
+        lists = [
+            _above(version, each, _hits(version, replace(each, filter=_both(each.filter, search.filter)), place, until))
+            for i, each in enumerate(search.prefetch)
+            for place in [f"{where}.prefetch[{i}]"]
+        ]
+        if isinstance(search.query, Fusion):
+            return _above(version, search, fused(lists, search.query, search.limit + search.offset))
+        allowed = _only(version, lists)
+    elif isinstance(search.query, Fusion):
+        raise InputError("a fusion joins prefetches, and there are none", where=f"{where}.prefetch")
+    return _above(version, search, _Run(version, search, allowed, f"{where}.query", until).hits())
+
+
+def allowed_rows(version: Version, filter_: Filter | None, where: str) -> Allowed:
+    """Return the rows of each part that a filter holds for; None for all. Errors: PointError."""
+    if filter_ is None:
+        return [None] * len(version.parts)
+    check_filter(filter_, where)
+    return [select(part, filter_, version.schema) for part in version.parts]
+
+
+def _both(one: Filter | None, other: Filter | None) -> Filter | None:
+    return Filter(must=(one, other)) if one and other else one or other
+
+
+def _only(version: Version, lists: Sequence[Hits]) -> Allowed:
+    rows: list[list[AnyArray]] = [[] for _ in version.parts]
+    for hits in lists:
+        for number in range(len(version.parts)):
+            rows[number].append(hits.row[hits.part == number])
+    each = zip(version.parts, rows, strict=True)
+    return [bitmap.of_rows(np.concatenate(found), len(part.rows)) for part, found in each]
+
+
+def _metric_query(search: Search) -> Nearest | Recommend | None:
+    """Return the query if its scores are those of a metric."""
+    query = search.query
+    if isinstance(query, Nearest) or (isinstance(query, Recommend) and query.strategy == "average"):
+        return query
+    return None
+
+
+def _scores(version: Version, search: Search, hits: Hits) -> AnyArray:
+    query = _metric_query(search)
+    if query is not None and query.using in version.schema.vectors:
+        vector = version.schema.vectors[query.using]
+        return score_of(vector.metric, hits.rank, is_multi=vector.is_multi)
+    return hits.rank if isinstance(search.query, OrderBy) and not search.query.is_descending else -hits.rank
+
+
+def _above(version: Version, search: Search, hits: Hits) -> Hits:
+    """Return the hits whose score passes the threshold."""
+    if search.score_threshold is None:
+        return hits
+    query = _metric_query(search)
+    if query is not None and query.using in version.schema.vectors:
+        vector = version.schema.vectors[query.using]
+        worst = rank_of_score(vector.metric, search.score_threshold, is_multi=vector.is_multi)
+    else:
+        worst = -search.score_threshold
+    return hits.take(hits.rank <= np.float32(worst))
+
+
+class _Run:
+    """One query over all parts."""
+
+    def __init__(self, version: Version, search: Search, allowed: Allowed, where: str, until: float | None) -> None:
+        self._version, self._search, self._allowed, self._where = version, search, allowed, where
+        self._until = until
+        self._limit = search.limit + search.offset
+
+    def hits(self) -> Hits:
+        """Return the best hits, best first."""
+        query = self._search.query
+        if isinstance(query, Nearest):
+            return self._nearest(query)
+        if isinstance(query, Words):
+            return self._words(query)
+        if isinstance(query, Recommend):
+            return self._recommended(query)
+        if isinstance(query, Discover):
+            return self._discovered(query)
+        if isinstance(query, OrderBy):
+            return self._ordered(query)
+        assert isinstance(query, Sample), "fusions are done before"
+        return self._sampled(query)
+
+    def _nearest(self, query: Nearest) -> Hits:
+        self._forget(self._ids((query.vector,)))
+        if query.using in self._version.schema.sparse:
+            sparse = self._sparse(query)
+            return self._by_scores(sparse_dot(self._version, query.using, sparse))
+        return self._near(self._dense(query.vector, query.using, f"{self._where}.vector"), query.using, self._limit)
+
+    def _near(self, vector: AnyArray, using: str, limit: int) -> Hits:
+        search = self._search
+        each = [
+            nearest_in(
+                number,
+                part,
+                using,
+                vector,
+                limit,
+                schema=self._version.schema,
+                allowed=self._allowed[number],
+                ef=search.ef,
+                is_exact=search.is_exact or bool(search.prefetch),
+                deadline_s=self._left(),
+            )
+            for number, part in enumerate(self._version.parts)
+            if part.live
+        ]
+        best = best_of(each, limit)
+        return best.take(np.isfinite(best.rank))
+
+    def _left(self) -> float | None:
+        return None if self._until is None else max(0.0, self._until - time.monotonic())
+
+    def _sparse(self, query: Nearest) -> SparseVector:
+        value = query.vector
+        if isinstance(value, PointId):
+            found = self._of_point(value, query.using)
+            assert isinstance(found, SparseVector), "a sparse column gives sparse vectors"
+            return found
+        if not isinstance(value, SparseVector):
+            raise PointError("expected a sparse vector: indices and values", where=f"{self._where}.vector")
+        return checked_sparse(value, f"{self._where}.vector")
+
+    def _dense(self, value: Example, using: str, where: str) -> AnyArray:
+        """Return an example's vectors (m, row_shape) in the stored form."""
+        vector = self._version.schema.vectors.get(using)
+        if vector is None:
+            known = nearest_name(using, {*self._version.schema.vectors, *self._version.schema.sparse})
+            raise PointError(f"no vector is named {quoted(using)}", where=self._where, cure=known)
+        given = self._of_point(value, using) if isinstance(value, PointId) else value
+        if isinstance(given, SparseVector):
+            raise PointError(f"vector {quoted(using)} is dense, and this is sparse", where=where)
+        return read_vector(vector, given, where)
+
+    def _of_point(self, id_: PointId, using: str) -> "AnyArray | SparseVector":
+        """Return a point's own vector. Errors: NotFoundError."""
+        ids = ids_of([id_])
+        for part in self._version.parts:
+            row = int(part.find(ids)[0]) if part.live else -1
+            if row >= 0:
+                vector = vector_at(part.rows, row, using, self._version.schema)
+                if vector is not None:
+                    return vector if isinstance(vector, SparseVector) else np.asarray(vector)
+        raise NotFoundError(f"no point {id_} with vector {quoted(using)}", where=self._where)
+
+    def _ids(self, examples: Sequence[Example]) -> list[PointId]:
+        return [example for example in examples if isinstance(example, PointId)]
+
+    def _forget(self, ids: Sequence[PointId]) -> None:
+        """Keep points that are examples from being found."""
+        if ids:
+            found = [part.find(ids_of(ids)) for part in self._version.parts]
+            for number, (part, rows) in enumerate(zip(self._version.parts, found, strict=True)):
+                if (rows >= 0).any():
+                    gone = bitmap.of_rows(rows[rows >= 0], len(part.rows))
+                    allowed = self._allowed[number]
+                    self._allowed[number] = ~gone & ~part.deleted if allowed is None else allowed & ~gone
+
+    def _by_scores(self, scores: Sequence[AnyArray]) -> Hits:
+        each = [
+            from_scores(number, part_scores, self._mask(number), self._limit)
+            for number, part_scores in enumerate(scores)
+        ]
+        return best_of(each, self._limit)
+
+    def _mask(self, number: int) -> AnyArray:
+        part, allowed = self._version.parts[number], self._allowed[number]
+        live = ~part.deleted if allowed is None else allowed & ~part.deleted
+        return bitmap.to_mask(live, len(part.rows))
+
+    def _words(self, query: Words) -> Hits:
+        field = self._version.schema.fields.get(query.path)
+        if field is None or field.kind != "text":
+            cure = "create an index of kind text there"
+            raise InputError(f"{quoted(query.path)} has no text index", where=f"{self._where}.path", cure=cure)
+        return self._by_scores(bm25(self._version, query.path, query.text))
+
+    def _recommended(self, query: Recommend) -> Hits:
+        if not query.positive and (query.strategy == "average" or not query.negative):
+            raise InputError("at least one positive example is needed", where=f"{self._where}.positive")
+        positive = self._examples(query.positive, query.using, "positive")
+        negative = self._examples(query.negative, query.using, "negative")
+        self._forget(self._ids((*query.positive, *query.negative)))
+        if query.strategy == "average":
+            target = np.mean(positive, axis=0)
+            if negative:
+                target = 2 * target - np.mean(negative, axis=0)
+            vector = self._version.schema.vectors[query.using]
+            return self._near(read_vector(vector, target[0], self._where), query.using, self._limit)
+        candidates = self._around(positive or negative, query.using)
+        likes = self._similarities(candidates, positive, query.using)
+        dislikes = self._similarities(candidates, negative, query.using)
+        if query.strategy == "sum_scores":
+            scores = likes.sum(axis=0) - dislikes.sum(axis=0)
+        else:
+            best = likes.max(axis=0, initial=-np.inf)
+            worst = dislikes.max(axis=0, initial=-np.inf)
+            scores = np.where(best > worst, _squashed(best), -_squashed(worst))
+        return best_of([replace(candidates, rank=(-scores).astype(np.float32))], self._limit)
+
+    def _discovered(self, query: Discover) -> Hits:
+        targets = self._examples([] if query.target is None else [query.target], query.using, "target")
+        pairs = [self._examples(pair, query.using, f"context[{i}]") for i, pair in enumerate(query.context)]
+        self._forget(self._ids([each for pair in query.context for each in pair]))
+        if query.target is not None:
+            self._forget(self._ids([query.target]))
+        candidates = self._around(targets or [positive for positive, _ in pairs], query.using)
+        scores = np.zeros(len(candidates), np.float32)
+        for positive, negative in pairs:
+            apart = np.subtract(*self._similarities(candidates, [positive, negative], query.using))
+            scores += np.sign(apart) if targets else np.minimum(apart, 0)
+        if targets:
+            scores += _squashed(self._similarities(candidates, targets, query.using)[0])
+        return best_of([replace(candidates, rank=-scores)], self._limit)
+
+    def _examples(self, examples: Sequence[Example], using: str, name: str) -> list[AnyArray]:
+        return [self._dense(value, using, f"{self._where}.{name}[{i}]") for i, value in enumerate(examples)]
+
+    def _around(self, examples: Sequence[AnyArray], using: str) -> Hits:
+        """Return candidates: all rows where they are few or exactness is asked for, else those near any example."""
+        is_small = not any(graph_of(part, using) for part in self._version.parts)
+        if is_small or self._search.is_exact or self._search.prefetch:
+            masks = [np.flatnonzero(self._mask(number)) for number in range(len(self._version.parts))]
+            each = [hits_in(number, rows, np.zeros(len(rows))) for number, rows in enumerate(masks)]
+            return joined(each)
+        wanted = max(_OVERSAMPLE * self._limit, self._search.ef or DEFAULT_EF)
+        near = joined([self._near(example, using, wanted) for example in examples])
+        return near.take(np.unique(near.keys(), return_index=True)[1])
+
+    def _similarities(self, hits: Hits, examples: Sequence[AnyArray], using: str) -> AnyArray:
+        """Return how like each hit is to each example: (examples, hits), minus the distance."""
+        like = np.zeros((len(examples), len(hits)), np.float32)
+        for number, part in enumerate(self._version.parts):
+            here = np.flatnonzero(hits.part == number)
+            for i, example in enumerate(examples):
+                if len(here):
+                    like[i, here] = -exact_ranks(part, using, example, hits.row[here], self._version.schema)
+        return like
+
+    def _ordered(self, query: OrderBy) -> Hits:
+        field = self._version.schema.fields.get(query.path)
+        if field is None or field.kind not in ("integer", "float", "datetime"):
+            cure = "create an index of kind integer, float or datetime there"
+            raise InputError(f"{quoted(query.path)} cannot be ordered by", where=f"{self._where}.path", cure=cure)
+        sign = -1.0 if query.is_descending else 1.0
+        each = []
+        for number, part in enumerate(self._version.parts):
+            mask = self._mask(number)
+            for block in blocks_of(part, self._version.schema, is_whole=True):
+                index = block.indexes[query.path].sections
+                rows, values = index["values.row"].astype(np.int64) + block.first, index["values"].astype(np.float64)
+                kept = mask[rows]
+                if query.start_from is not None:
+                    kept &= sign * values >= sign * query.start_from
+                each.append(hits_in(number, rows[kept], sign * values[kept]))
+        return best_of(each, self._limit)
+
+    def _sampled(self, query: Sample) -> Hits:
+        masks = [np.flatnonzero(self._mask(number)) for number in range(len(self._version.parts))]
+        everything = joined([hits_in(number, rows, np.zeros(len(rows))) for number, rows in enumerate(masks)])
+        drawn = np.random.default_rng(query.seed).permutation(len(everything))[: self._limit]
+        return everything.take(drawn)
+
+
+def _squashed(similarity: AnyArray) -> AnyArray:
+    """Return x / (1 + |x|) brought to 0..1: keeps the order, loses the scale."""
+    between: AnyArray = 0.5 * (similarity / (1 + np.abs(similarity)) + 1)
+    return between

@@ -1,0 +1,13 @@
+from hekla.lang import f32, index, kernel, region
+
+
+@kernel
+def both(r: region, s: region, n: index) -> f32:
+    return r.take(f32, n)[0] + s.take(f32, n)[0]
+
+
+@kernel
+def program(n: index) -> f32:
+    r = region(1024)
+    s = region(1024)
+    return both(r, s, n)

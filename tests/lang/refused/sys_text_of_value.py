@@ -1,0 +1,7 @@
+# expect: KernelTypeError 7:16 text() takes one constant text
+from hekla.lang import f32, index, kernel, text
+
+
+@kernel
+def program(x: f32) -> index:
+    return len(text(3))

@@ -13,7 +13,8 @@ from hekla.engines.ngram.engine import NgramEngine, NgramOptions
 from hekla.protocols.text_engine import RequestId, Sampling, TextRequest, TokenEvent
 from hekla.serve.config import EngineConfig, ModelConfig, QueueConfig, TextConfig
 from hekla.serve.observe.statistics import ModelStatistics
-from hekla.serve.text.model import OnText, TextModel
+from hekla.serve.text.generation import OnText
+from hekla.serve.text.model import TextModel
 from hekla.serve.text.wish import Begun, TextWish
 
 GREEDY = Sampling(temperature=0)

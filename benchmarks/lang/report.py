@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from benchmarks.lang import calling, compiling, decoding, pictures, products, rowwise, sizes, vectors
+from benchmarks.lang import calling, compiling, decoding, messages, pictures, products, rowwise, sizes, vectors
 from benchmarks.lang.limits import Limits, measure_limits
 from benchmarks.lang.machine import describe
 from benchmarks.lang.table import HEADS, Row, show_table
@@ -15,6 +15,7 @@ SECTIONS: Mapping[str, tuple[str, Section]] = {
     "pictures": ("Resize and normalise, 1 thread", pictures.rows),
     "decoding": ("Decoding and selection, 1 thread", decoding.rows),
     "calling": ("Calls from Python", calling.rows),
+    "messages": ("Threads: messages and parallel loops", messages.rows),
 }
 COMPILING, SIZES = "compiling", "sizes"
 NOTE = """A row is measured in one process, Hekla and its peers in turns. A figure is the best round of many; "spread"

@@ -14,7 +14,7 @@ from hekla.lang.sweep import Sweep, SweepError, run_sweep
 SWEEPS = all_sweeps()
 EXPECTED = {
     "saxpy", "dot", "cosine_f16", "dot_bf16", "squared_l2_i8_many", "softmax", "layer_norm", "gelu", "sgemm",
-    "int8_gemm", "smallest", "resize_normalise", "swap_32", "scan_frames", "dequantise_i4",
+    "int8_gemm", "smallest", "resize_normalise", "swap_32", "scan_frames", "dequantise_i4", "mailbox_8",
 }  # fmt: skip
 
 

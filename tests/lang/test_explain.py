@@ -10,13 +10,14 @@ from hekla.base.errors import ConfigError, NotFoundError
 from hekla.cli.explain import explain_app, named_values, split_place
 from hekla.lang.errors import RaceError
 from hekla.lang.explain import explain_assembly, explain_layout, explain_proof, explain_vectors
-from hekla.lang.files import kernel_in, struct_in
+from hekla.lang.files import kernel_in, kernel_or_actor_in, struct_in
 from hekla.lang.kernel import Compiled
 from hekla.lang.llvm.loops import Fate
 from hekla.lang.llvm.target import Target
 from hekla.lang.types import f32, f64
 
 FILE = Path(__file__).parent / "explained.py"
+PROVED = FILE.with_name("proved.py")
 X86 = Target("x86_64-unknown-linux-gnu", "x86-64-v4", frozenset())
 ARM = Target("aarch64-unknown-linux-gnu", "generic", frozenset({"neon"}))
 
@@ -113,6 +114,24 @@ def test_a_proof_names_the_shared_views_and_an_authors_word_is_no_proof() -> Non
         explain_proof(kernel_in(FILE, "racing"))
 
 
+def test_a_proof_tells_of_locks_and_what_is_held_meanwhile() -> None:
+    report = explain_proof(kernel_in(PROVED, "transfer"))
+    assert report.is_proved
+    assert [(w.wanted, w.held) for w in report.waits] == [("Mutex[i64]", ()), ("Mutex[i64]", ("Mutex[i64]",))]
+    assert "transfer: 2 of 2 waits proved free of deadlock" in report.text()
+    assert "waits for Mutex[i64] while Mutex[i64] is held: proved: no ring of waiting threads" in report.text()
+    report = explain_proof(kernel_in(PROVED, "asleep"))
+    assert not report.is_proved
+    assert "waits for an Atomic to change while nothing is held: NOT proved; its author says: a test" in report.text()
+    (loop,) = explain_proof(kernel_in(PROVED, "added")).loops
+    assert loop.reduced == ("total by add",)
+
+
+def test_a_proof_of_an_actor_tells_whom_its_handlers_wait_for() -> None:
+    report = explain_proof(kernel_or_actor_in(PROVED, "Sender"))
+    assert ("actor Receiver (in take.send)", ("actor Sender",)) in [(w.wanted, w.held) for w in report.waits]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -120,6 +139,7 @@ def test_a_proof_names_the_shared_views_and_an_authors_word_is_no_proof() -> Non
         (["asm", f"{FILE}:scale", "--with", "T=f32", "--target", "aarch64"], "fmul"),
         (["vectorize", f"{FILE}:scale", "--with", "T=i32", "--target", "x86-64-v4"], "16 lanes, 512 bits"),
         (["proof", f"{FILE}:rows"], "rows: 1 of 1 parallel loops proved free of races"),
+        (["proof", f"{PROVED}:Sender"], "waits for actor Receiver (in take.send) while actor Sender is held: proved"),
     ],
 )
 def test_the_command_prints_the_report(arguments: list[str], expected: str) -> None:

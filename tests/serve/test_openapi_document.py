@@ -71,4 +71,6 @@ def test_what_needs_a_body_says_so() -> None:
         "/v1/responses",
         "/tokenize",
         "/detokenize",
+        "/v1/load_lora_adapter",
+        "/v1/unload_lora_adapter",
     }

@@ -58,14 +58,14 @@ def vectorize(what: What, named: With, target: TargetName = "native", as_json: A
 
 @explain_app.command("proof")
 def proof(what: What, named: With, as_json: AsJson = False) -> None:
-    """Show what was proved of a kernel's parallel loops.
+    """Show what was proved of the parallel loops and the locks of a kernel or an actor.
 
     Example: `hekla explain proof kernels.py:scale`
     """
     from hekla.lang.explain.proof import explain_proof
-    from hekla.lang.files import kernel_in
+    from hekla.lang.files import kernel_or_actor_in
 
-    _show(explain_proof(kernel_in(*split_place(what)), **named_values(named)), as_json)
+    _show(explain_proof(kernel_or_actor_in(*split_place(what)), **named_values(named)), as_json)
 
 
 def _show(report: Any, as_json: bool) -> None:  # Any: one of the reports, dataclasses with `text`

@@ -11,16 +11,8 @@ from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, neighbours_at
 from hekla.kernels.graph_offer import offer
 from hekla.kernels.graph_pool import insert, key_of, node_of
 from hekla.kernels.graph_prune import fetch_own, prune_list
-from hekla.kernels.graph_search import (
-    ALL_HOPS,
-    RECENT,
-    STATE_FOUND,
-    STATE_TOUCHED,
-    STATE_WORDS,
-    begin,
-    forget,
-    walk,
-)
+from hekla.kernels.graph_search import begin, walk
+from hekla.kernels.graph_state import ALL_HOPS, RECENT, STATE_FOUND, STATE_TOUCHED, STATE_WORDS, forget
 from hekla.lang import (
     Array,
     Const,
@@ -34,6 +26,7 @@ from hekla.lang import (
     parallel,
     sqrt,
     store,
+    u8,
     u32,
     u64,
 )
@@ -85,17 +78,18 @@ def measure_lists(
 def explore_nodes(
     blocks: View[u32, 2],
     roots: View[u32, 2],
-    first: index,
+    nodes: View[u32, 1],
     width: index,
     ef: index,
     ahead: index,
     threads: index,
     lists: MutView[u64, 2],
     sizes: MutView[u32, 1],
+    is_found: MutView[u8, 1],
     *,
     bits: Const,
 ):
-    """Offer to each node what a search for it finds."""
+    """Offer to each of some nodes what a search for it finds; is_found: whether it finds the node, or an equal one."""
     m = lists.shape[0]
     for t in parallel(threads, unproved="a thread has the rows of its own share"):
         query = buffer(f32, width)
@@ -109,10 +103,11 @@ def explore_nodes(
         state = Array[index, STATE_WORDS](0)
         none = Array[u64, 1](0)
         for i in range(t * m // threads, (t + 1) * m // threads):
+            node = index(nodes[i])
             for j in range(STATE_WORDS):
                 state[j] = 0
-            own_query(blocks, first + i, query.mut())
-            added = bitcast(f32, blocks[first + i, ADDED_AT])
+            own_query(blocks, node, query.mut())
+            added = bitcast(f32, blocks[node, ADDED_AT])
             bit_planes(query.view(), planes.mut(), sums.mut())
             begin(
                 blocks.shape[0], roots, query.view(), planes.view(), sums.view(), none.view(), none.view(), ef,
@@ -123,16 +118,19 @@ def explore_nodes(
                 pool.mut(), best.mut(), seen.mut(), touched.mut(), recent.mut(), state.mut(), bits=bits, filtered=False,
             )  # fmt: skip
             forget(seen.mut(), touched.view(), state[STATE_TOUCHED])
+            is_found[i] = 0
+            if state[STATE_FOUND] > 0 and best[0] >> 32 == 0:
+                is_found[i] = 1
             for j in range(state[STATE_FOUND]):
                 other = node_of(best[j])
-                if other != first + i:
+                if other != node:
                     distance = node_distance(blocks, other, added, query.view())
                     offer(lists, sizes, i, key_of(distance, u32(other)))
                 if j == 0 and best[0] >> 32 == 0:
                     # an equal vector: a crowd of those fills the list, so its neighbours are offered as well
                     for slot in range(DEGREE):
                         third = index(blocks[other, neighbours_at(width) + slot])
-                        if third < blocks.shape[0] and third != first + i:
+                        if third < blocks.shape[0] and third != node:
                             offer(
                                 lists, sizes, i, key_of(node_distance(blocks, third, added, query.view()), u32(third))
                             )

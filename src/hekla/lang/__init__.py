@@ -3,6 +3,7 @@
 from hekla.lang.errors import (
     ArgumentError,
     CheckError,
+    DeadlockError,
     KernelError,
     KernelTypeError,
     OwnershipError,
@@ -14,9 +15,11 @@ from hekla.lang.errors import (
 from hekla.lang.kernel import Compiled, Kernel, Options, kernel
 from hekla.lang.surface import (
     Array,
+    Atomic,
     Buffer,
     Const,
     Function,
+    Mutex,
     MutView,
     Vec,
     View,
@@ -36,6 +39,7 @@ from hekla.lang.surface import (
     comptime,
     copysign,
     cycles,
+    dense,
     dot4,
     drop,
     element_type,
@@ -45,8 +49,10 @@ from hekla.lang.surface import (
     iota,
     leading_zeros,
     load,
+    lock,
     open_file,
     parallel,
+    pause,
     popcount,
     prefetch,
     read,
@@ -73,19 +79,21 @@ from hekla.lang.surface import (
     trunc,
     unroll,
     write,
+    yield_now,
 )  # fmt: skip
 from hekla.lang.types import ConstParam, TypeParam, bf16, f16, f32, f64, i8, i16, i32, i64, index, u8, u16, u32, u64
 from hekla.lang.vectorize import vectorize
 
 __all__ = [  # noqa: RUF022  by name, whatever the case
-    "all_lanes", "any_lane", "ArgumentError", "Array", "atomic_add", "atomic_compare_exchange", "atomic_exchange",
-    "atomic_load", "atomic_max", "atomic_min", "atomic_store", "bf16", "bitcast", "Buffer", "buffer", "ceil",
-    "CheckError", "close_file", "Compiled", "comptime", "Const", "ConstParam", "copysign", "cycles", "dot4",
-    "drop", "element_type", "f16", "f32", "f64", "floor", "fma", "Function", "gather", "i16", "i32", "i64", "i8",
-    "index", "iota", "Kernel", "kernel", "KernelError", "KernelTypeError", "leading_zeros", "load", "MutView",
-    "open_file", "Options", "OwnershipError", "parallel", "popcount", "prefetch", "RaceError", "read", "reduce_add",
-    "reduce_and", "reduce_max", "reduce_min", "reduce_or", "region", "round_even", "saturate", "scatter", "select",
-    "shuffle", "split", "sqrt", "static_assert", "store", "stream_store", "strided", "struct", "TargetError",
-    "text", "trailing_zeros", "trunc", "TypeParam", "u16", "u32", "u64", "u8", "unroll", "UnsupportedPythonError",
-    "Vec", "vectorize", "VectorizeError", "View", "write",
+    "all_lanes", "any_lane", "ArgumentError", "Array", "Atomic", "atomic_add", "atomic_compare_exchange",
+    "atomic_exchange", "atomic_load", "atomic_max", "atomic_min", "atomic_store", "bf16", "bitcast", "Buffer",
+    "buffer", "ceil", "CheckError", "close_file", "Compiled", "comptime", "Const", "ConstParam", "copysign", "cycles",
+    "DeadlockError", "dense", "dot4", "drop", "element_type", "f16", "f32", "f64", "floor", "fma", "Function",
+    "gather", "i16", "i32", "i64", "i8", "index", "iota", "Kernel", "kernel", "KernelError", "KernelTypeError",
+    "leading_zeros", "load", "lock", "Mutex", "MutView", "open_file", "Options", "OwnershipError", "parallel", "pause",
+    "popcount", "prefetch", "RaceError", "read", "reduce_add", "reduce_and", "reduce_max", "reduce_min", "reduce_or",
+    "region", "round_even", "saturate", "scatter", "select", "shuffle", "split", "sqrt", "static_assert", "store",
+    "stream_store", "strided", "struct", "TargetError", "text", "trailing_zeros", "trunc", "TypeParam", "u16", "u32",
+    "u64", "u8", "unroll", "UnsupportedPythonError", "Vec", "vectorize", "VectorizeError", "View", "write",
+    "yield_now",
 ]  # fmt: skip

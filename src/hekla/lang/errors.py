@@ -6,11 +6,13 @@ HeklaError
 │   ├── KernelTypeError         types, shapes or constants do not fit together
 │   ├── OwnershipError          use after move, two writers, a view that outlives its memory
 │   ├── RaceError               iterations of a parallel loop were not shown to keep apart
+│   ├── DeadlockError           threads were not shown to wait for each other in one order only
 │   ├── VectorizeError          a loop under @vectorize stayed scalar; the message has the reason
 │   └── TargetError             the program needs instructions that the target, or this machine, has not
 ├── InputError
 │   └── ArgumentError           a kernel was called with the wrong arguments
 └── EngineError
+    ├── ActorStoppedError       a message to an actor that takes no more
     └── CheckError              a fault while a kernel ran (no memory, or a checked build's find) at `span`
 """
 
@@ -66,6 +68,10 @@ class RaceError(KernelError):
     """Iterations of a parallel loop were not shown to keep apart."""
 
 
+class DeadlockError(KernelError):
+    """Threads may wait for each other in a ring, or were not shown not to."""
+
+
 class VectorizeError(KernelError):
     """A loop under @vectorize stayed scalar."""
 
@@ -76,6 +82,10 @@ class TargetError(KernelError):
 
 class ArgumentError(InputError):
     """A kernel was called with the wrong arguments."""
+
+
+class ActorStoppedError(EngineError):
+    """A message to an actor that was stopped."""
 
 
 class CheckError(EngineError):

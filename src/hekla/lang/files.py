@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hekla.base.errors import NotFoundError, nearest_name
+from hekla.lang.actors import Actor
 from hekla.lang.kernel import Kernel
 from hekla.lang.types import StructType
 
@@ -16,6 +17,12 @@ Named = TypeVar("Named", Kernel, StructType)
 def kernel_in(path: Path, name: str) -> Kernel:
     """Import a Python file and return one of its kernels. Errors: NotFoundError; whatever the file itself raises."""
     return _named(path, name, Kernel, "kernel")
+
+
+def kernel_or_actor_in(path: Path, name: str) -> Kernel:
+    """Import a Python file and return one of its kernels, or all that an actor of it runs. Errors: as `kernel_in`."""
+    found = _names_in(path).get(name)
+    return found.kernels()[1] if isinstance(found, Actor) else kernel_in(path, name)
 
 
 def struct_in(path: Path, name: str) -> StructType:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hekla.lang.demand import VectorDemand
+from hekla.lang.lock_order import Edge
 from hekla.lang.source import Span
 from hekla.lang.types import Type
 
@@ -159,14 +160,37 @@ class For(Statement):
 
 
 @dataclass(slots=True, eq=False)
+class Reduction:
+    """A variable that every iteration combines with a value of its own, by "add", "min" or "max"."""
+
+    variable: Variable
+    kind: str
+
+
+@dataclass(slots=True, eq=False)
 class Parallel(Statement):
     """The iterations 0 to before `count`, in any order and at the same time on several threads.
 
     `unproved` is the author's reason to believe that they keep apart, where the solver shall not be asked.
+    `reductions` are variables from outside that the iterations add up (or take the least or greatest of).
     """
 
     counter: Variable
     count: Expr
+    body: list[Statement]
+    unproved: str = ""
+    reductions: "list[Reduction]" = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Lock(Statement):
+    """`with lock(place) as name:` the mutex is held while the body runs, on whatever way it is left.
+
+    `place` is the mutex; its content is a place of its own, which only the body can name. `unproved` is the author's
+    reason to believe that no deadlock comes of it, where the order shall not be checked.
+    """
+
+    place: Place
     body: list[Statement]
     unproved: str = ""
 
@@ -209,4 +233,7 @@ class Instance:
     callees: "dict[str, Instance]" = field(default_factory=dict)
     demand: VectorDemand | None = None
     stack_bytes: int = 0  # of its arrays and records, and of the deepest calls below it
+    holds: str = ""  # what its caller holds while it runs: the actor whose handler it is
+    waits: "dict[str, tuple[tuple[str, Span], ...]]" = field(default_factory=dict)  # what it waits for, and the way
+    edges: list[Edge] = field(default_factory=list)  # what is waited for while what is held
     result_borrows: frozenset[int] = frozenset()  # which view parameters a returned view may come from

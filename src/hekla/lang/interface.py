@@ -55,6 +55,10 @@ def _type_to_json(kind: t.Type) -> Any:  # Any: see Interface.to_json
         return ["vec", _type_to_json(kind.element), kind.lanes]
     if isinstance(kind, t.ArrayType):
         return ["array", _type_to_json(kind.element), kind.length]
+    if isinstance(kind, t.AtomicType):
+        return ["atomic", _type_to_json(kind.element), kind.dense]
+    if isinstance(kind, t.MutexType):
+        return ["mutex", _type_to_json(kind.content), kind.label]
     if isinstance(kind, t.StructType):
         return ["struct", kind.name, [[n, _type_to_json(f)] for n, f in kind.fields], list(kind.order), kind.where]
     assert isinstance(kind, t.NoneType_), kind
@@ -71,5 +75,11 @@ def _type_from_json(given: Any) -> t.Type:  # Any: see Interface.to_json
         name, fields, order, where = rest
         return t.StructType(name, tuple((n, _type_from_json(f)) for n, f in fields), tuple(order), where)
     element, *rest = rest
-    made: t.Type = {"view": t.ViewType, "vec": t.VecType, "array": t.ArrayType}[what](_type_from_json(element), *rest)
+    kind = _type_from_json(element)
+    if what == "atomic":
+        assert isinstance(kind, t.ScalarType)
+        return t.atomic_type(kind, dense=rest[0])
+    if what == "mutex":
+        return t.mutex_type(kind, *rest)
+    made: t.Type = {"view": t.ViewType, "vec": t.VecType, "array": t.ArrayType}[what](kind, *rest)
     return made

@@ -30,19 +30,21 @@ if TYPE_CHECKING:  # what a process that compiles nothing never loads
     from hekla.lang.llvm.pool import ThreadPool
     from hekla.lang.llvm.target import Target
     from hekla.lang.llvm.text import Text
+    from hekla.lang.lock_order import LockOrder
 
 __all__ = ["Compiled", "Kernel", "Options", "kernel"]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a kernel is compiled and run. `cache` and `pool` None are the process's standard ones."""
+    """How a kernel is compiled and run. `cache`, `pool` and `order` None are the process's standard ones."""
 
     optimise: bool = True
     checked: bool = False
     target: "Target | None" = None
     cache: CodeCache | None = None
     pool: "ThreadPool | None" = None
+    order: "LockOrder | None" = None
 
     @property
     def key(self) -> str:
@@ -70,8 +72,10 @@ class Compiled:
         from hekla.lang import compiler
         from hekla.lang.ir.checks import add_checks
         from hekla.lang.ir.verify import verify_module
+        from hekla.lang.lock_order import standard_order
 
         module, function = compiler.lower(self._definition, self._kinds, self._named)
+        (self.options.order or standard_order()).add(module.edges)
         if self.options.checked:
             add_checks(module)
             verify_module(module)
@@ -126,7 +130,7 @@ class Compiled:
         from hekla.lang.compiler import build
 
         built, found = build(self.module, self.function, self.text, self.flags, self._cache)
-        if self._key is not None:
+        if self._key is not None and not self.module.edges:  # each process must see which locks it takes in turn
             built.keep(self._cache, self._key)
         return built, found
 

@@ -6,7 +6,8 @@ from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.front.captures import captured_variables
 from hekla.lang.front.owners import is_lent
-from hekla.lang.front.tree import children_of, expressions_of, walk
+from hekla.lang.front.reductions import spread
+from hekla.lang.front.tree import blocks_of, children_of, expressions_of, walk
 from hekla.lang.ir.core import Attributes, Block, Function, Loop, Module, Op, SlotType, Value
 from hekla.lang.source import Span
 
@@ -18,6 +19,7 @@ def lower_program(instances: Sequence[hir.Instance]) -> Module:
     module = Module()
     for instance in instances:
         _Lowering(instance, module).finish()
+        module.edges += instance.edges
     return module
 
 
@@ -30,7 +32,9 @@ class _Lowering:
         self.values: dict[hir.Variable, Value] = {}  # variables assigned once
         self.slots: dict[hir.Variable, Value] = {}
         self.slot_ops: list[Op] = []
-        self.loops: list[tuple[Block, Block, Loop | None]] = []  # (where continue and break go, what continue ends)
+        # of each open loop: where continue and break go, what continue ends, how many locks were held before it
+        self.loops: list[tuple[Block, Block, Loop | None, int]] = []
+        self.held: list[tuple[hir.Lock, list[Value], Attributes]] = []  # locks around: (statement, operands, path)
         self.assignments = _count_assignments(instance.body)
         # a region is lent as the place it lies in
         params = [Value(SlotType(p.type) if is_lent(p) else p.type, p.name) for p in instance.params]
@@ -171,7 +175,7 @@ class _Lowering:
         self, block: Block, body: list[hir.Statement], again: Block, after: Block, span: Span, loop: Loop | None = None
     ) -> None:
         self.block = block
-        self.loops.append((again, after, loop))
+        self.loops.append((again, after, loop, len(self.held)))
         self._statements(body)
         self.loops.pop()
         self._branch(again, span, loop)
@@ -239,6 +243,9 @@ class _Lowering:
 
     def _parallel(self, s: hir.Parallel) -> None:
         """The body becomes a function of (begin, end, what it captures), which workers call for ranges."""
+        if s.reductions:
+            self._statements(spread(s))
+            return
         count = self.expression(s.count)
         captured = captured_variables(s)
         begin, end = hir.Variable("begin", t.index, s.span), hir.Variable("end", t.index, s.span)
@@ -254,13 +261,33 @@ class _Lowering:
         self._emit("scf.parallel", [count, *args], None, s.span, {"callee": symbol})
 
     def _return(self, s: hir.Return) -> None:
-        self._emit("func.return", [self.expression(s.value)] if s.value is not None else [], None, s.span)
+        values = [self.expression(s.value)] if s.value is not None else []
+        self._unlock(0, s.span)
+        self._emit("func.return", values, None, s.span)
 
     def _break(self, s: hir.Break) -> None:
+        self._unlock(self.loops[-1][3], s.span)
         self._branch(self.loops[-1][1], s.span)
 
     def _continue(self, s: hir.Continue) -> None:
+        self._unlock(self.loops[-1][3], s.span)
         self._branch(self.loops[-1][0], s.span, self.loops[-1][2])
+
+    def _lock(self, s: hir.Lock) -> None:
+        root, indices, path = self._place(s.place)
+        self.held.append((s, [root, *indices], {"path": path}))
+        self._emit("memref.lock", [root, *indices], None, s.span, {"path": path})
+        self._statements(s.body)
+        if self.block.is_closed:
+            self.block = self._new_block("after")  # nothing comes here, and it is dropped
+        else:
+            self._unlock(len(self.held) - 1, s.span)
+        self.held.pop()
+
+    def _unlock(self, outer: int, span: Span) -> None:
+        """Give back the locks taken since `outer` were held, the last first."""
+        for _, operands, path in reversed(self.held[outer:]):
+            self._emit("memref.unlock", operands, None, span, path)
 
     def _drop(self, s: hir.Drop) -> None:
         self._emit("memref.dealloc", [self._slot(s.variable)], None, s.span)
@@ -289,6 +316,10 @@ class _Lowering:
         if e.name == "memref.take":
             root, _, _ = self._place(e.args[0])
             return self._emit(e.name, [root, self.expression(e.args[1])], e.type, e.span)
+        if e.name.startswith("memref.atomic_"):
+            root, indices, path = self._place(e.args[0])
+            operands = [root, *indices, *(self.expression(a) for a in e.args[1:])]
+            return self._emit(e.name, operands, e.type, e.span, {**e.attrs, "path": path})
         return self._emit(e.name, [self.expression(a) for a in e.args], e.type, e.span, e.attrs)
 
     def _x_call(self, e: hir.Call) -> Value:
@@ -402,12 +433,7 @@ def _count_assignments(body: Sequence[hir.Statement]) -> dict[hir.Variable, int]
                 continue  # what it looks at is written, the view itself stays
             # a store into a part counts twice: the variable needs a place in memory
             counts[s.place.variable] = counts.get(s.place.variable, 0) + (2 if s.place.steps else 1)
-        inner: list[list[hir.Statement]] = []
-        if isinstance(s, hir.If):
-            inner = [s.then, s.other]
-        elif isinstance(s, hir.While | hir.For | hir.Parallel):
-            inner = [s.body]
-        for one in inner:
+        for one in blocks_of(s):
             for variable, count in _count_assignments(one).items():
                 counts[variable] = counts.get(variable, 0) + count
     return counts

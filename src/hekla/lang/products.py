@@ -61,6 +61,8 @@ def build_product(
     _check_signature(compiled, is_program=is_program)
     check_targets(compiled.demands, compiled.target)
     text = emit_module(compiled.module, compiled.target)
+    if text.waits is not None:
+        raise UnsupportedError("locks and waits need the threads of this process", where=str(text.waits))
     exports: list[str] = []
     if is_program:
         add_program(compiled.function, text, machine, kind)

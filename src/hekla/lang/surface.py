@@ -23,7 +23,7 @@ class Builtin:
 
 
 class Marker:
-    """A word of the annotations: `strided`, `Const`, `Function`."""
+    """A word of the annotations: `strided`, `dense`, `Const`, `Function`."""
 
     __slots__ = ("name",)
 
@@ -35,6 +35,7 @@ class Marker:
 
 
 strided = Marker("strided")
+dense = Marker("dense")
 Const = Marker("Const")
 Function = Marker("Function")
 
@@ -102,11 +103,31 @@ def _buffer(element: object) -> t.Type:
     return t.BufferType(found)
 
 
+def _atomic(element: object, layout: object = None) -> t.Type:
+    found = _element("Atomic", element)
+    if not isinstance(found, t.ScalarType) or found.kind != "int" or found.bits < 32:
+        raise ConfigError(f"an Atomic is an integer of 32 or 64 bits, got {found}", cure="for example Atomic[i64]")
+    if layout not in (None, dense):
+        raise ConfigError(f"write Atomic[{found}] or Atomic[{found}, dense]")
+    return t.atomic_type(found, dense=layout is dense)
+
+
+def _mutex(content: object, label: object = "") -> t.Type:
+    found = _element("Mutex", content)
+    if not isinstance(found, t.ScalarType | t.VecType | t.ArrayType | t.StructType) or t.is_shared(found):
+        raise ConfigError(f"a Mutex cannot guard {found}", cure="guard a scalar, Vec, Array or record")
+    if not isinstance(label, str):
+        raise ConfigError(f'write Mutex[{found}] or Mutex[{found}, "name"]')
+    return t.mutex_type(found, label)
+
+
 Vec = TypeBuilder("Vec", _vec)
 Array = TypeBuilder("Array", _array)
 View = TypeBuilder("View", _view(mutable=False))
 MutView = TypeBuilder("MutView", _view(mutable=True))
 Buffer = TypeBuilder("Buffer", _buffer)
+Atomic = TypeBuilder("Atomic", _atomic)
+Mutex = TypeBuilder("Mutex", _mutex)
 
 unroll = Builtin("unroll")
 parallel = Builtin("parallel")
@@ -146,6 +167,9 @@ atomic_min = Builtin("atomic_min")
 atomic_max = Builtin("atomic_max")
 atomic_exchange = Builtin("atomic_exchange")
 atomic_compare_exchange = Builtin("atomic_compare_exchange")
+lock = Builtin("lock")
+pause = Builtin("pause")
+yield_now = Builtin("yield_now")
 cycles = Builtin("cycles")
 buffer = Builtin("buffer")
 region = Builtin("region")
@@ -182,7 +206,7 @@ def struct(declared: type | None = None, *, layout: str = "packed_by_size") -> A
         fields.append((name, kind))
     order = list(range(len(fields)))
     if layout != "c":
-        order.sort(key=lambda i: -t.size_and_align(fields[i][1])[1])
+        order.sort(key=lambda i: -t.line_align(fields[i][1]))
     return t.StructType(declared.__name__, tuple(fields), tuple(order), declared.__module__)
 
 

@@ -7,6 +7,9 @@ Type ── ScalarType   bool, i8..i64, u8..u64, index, f16, bf16, f32, f64
      ── BufferType   Buffer[T], owned memory of one dimension
      ── RegionType   region(bytes), owned memory handed out piece by piece
      ── StructType   a record declared with @struct
+        ── AtomicType   Atomic[T], one scalar that threads share
+        ── MutexType    Mutex[T], a lock and what it guards
+        ── MailboxType  what Address[Actor] is a view of
      ── NoneType_    what a kernel without a result returns
 """
 
@@ -19,6 +22,7 @@ import numpy as np
 
 Kind = Literal["bool", "int", "float"]
 MAX_RANK = 4
+LINE_BYTES = 64  # of a cache line
 
 
 class Type:
@@ -196,6 +200,87 @@ class StructType(Type):
         raise TypeError(f"{self.name}(...) has a meaning inside a @kernel only")
 
 
+@dataclass(frozen=True, slots=True)
+class AtomicType(StructType):
+    """One scalar that threads share; it is read and written by atomic operations alone, through any view.
+
+    Each lies on a cache line of its own, so that threads which use neighbours do not slow each other down, unless
+    `dense`.
+    """
+
+    dense: bool = False
+
+    @property
+    def element(self) -> ScalarType:
+        """What it holds."""
+        found = self.fields[0][1]
+        assert isinstance(found, ScalarType)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class MutexType(StructType):
+    """A lock and what it guards, on cache lines of their own. `label` tells locks of one content apart.
+
+    The state is 0 while it is free, 1 while it is held, 2 while it is held and somebody waits.
+    """
+
+    label: str = ""
+
+    @property
+    def content(self) -> Type:
+        """What it guards."""
+        return self.fields[1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxType(StructType):
+    """The mailbox of one class of actors; `Address[...]` is a view of it. `owner` knows what may be sent to it."""
+
+    owner: Any = None  # Any: an hekla.lang.actors.declare.Actor, which this file cannot know
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """The NumPy record type: that of a plain record of these fields, which is what the cache of code knows."""
+        return _struct_dtype(StructType(self.name, self.fields, self.order))
+
+
+def atomic_type(element: ScalarType, *, dense: bool = False) -> AtomicType:
+    """Return Atomic[element]."""
+    name = f"Atomic[{element}{', dense' if dense else ''}]"
+    return AtomicType(name, (("value", element),), (0,), dense=dense)
+
+
+def mutex_type(content: Type, label: str = "") -> MutexType:
+    """Return Mutex[content]."""
+    name = f'Mutex[{content}, "{label}"]' if label else f"Mutex[{content}]"
+    return MutexType(name, (("state", u32), ("value", content)), (0, 1), label=label)
+
+
+def is_shared(kind: Type) -> bool:
+    """True where an Atomic or a Mutex is in a type that lies in memory: such a value has one place for ever."""
+    if isinstance(kind, AtomicType | MutexType):
+        return True
+    if isinstance(kind, StructType):
+        return any(is_shared(f) for _, f in kind.fields)
+    return isinstance(kind, ArrayType) and is_shared(kind.element)
+
+
+def line_align(kind: Type) -> int:
+    """Return where a type is put within records: its alignment, or whole cache lines for what threads share.
+
+    Memory of the language begins on a cache line, so this keeps neighbours apart. Arrays from outside may begin
+    anywhere their elements' own alignment allows: then neighbours may share a line, which costs time only.
+    """
+    if isinstance(kind, ArrayType):
+        return line_align(kind.element)
+    if isinstance(kind, StructType):
+        if isinstance(kind, MutexType) or (isinstance(kind, AtomicType) and not kind.dense):
+            return LINE_BYTES
+        return max([line_align(f) for _, f in kind.fields], default=1)
+    return size_and_align(kind)[1]
+
+
 def is_scalar(t: Type, kind: Kind | None = None) -> bool:
     """True for a scalar type, of one kind when it is named."""
     return isinstance(t, ScalarType) and kind in (None, t.kind)
@@ -234,12 +319,13 @@ def size_and_align(t: Type) -> tuple[int, int]:
 def struct_layout(struct: StructType) -> tuple[list[int], int]:
     """Return (offset of each field as written, size) in bytes."""
     offsets = [0] * len(struct.fields)
-    at, widest = 0, 1
+    at, widest = 0, line_align(struct)
     for position in struct.order:
-        size, align = size_and_align(struct.fields[position][1])
+        kind = struct.fields[position][1]
+        size, align = size_and_align(kind)[0], line_align(kind)
         at = -(-at // align) * align
         offsets[position] = at
-        at, widest = at + size, max(widest, align)
+        at += size
     return offsets, max(widest, -(-at // widest) * widest)
 
 
@@ -248,7 +334,9 @@ def _struct_dtype(struct: StructType) -> "np.dtype[Any]":
     offsets, size = struct_layout(struct)
     names = [n for n, _ in struct.fields]
     formats = [numpy_dtype(t) for _, t in struct.fields]
-    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
+    layout: Any = {"names": names, "formats": formats, "offsets": offsets, "itemsize": size}  # Any: NumPy's spelling
+    made: np.dtype[Any] = np.dtype(layout, align=is_shared(struct))  # atomic operations want their alignment
+    return made
 
 
 def numpy_dtype(t: Type) -> "np.dtype[Any]":

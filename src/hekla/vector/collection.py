@@ -122,6 +122,12 @@ class Collection:
         """Where the collection lies."""
         return self._store.folder
 
+    @property
+    def next_number(self) -> int:
+        """One more than the greatest number that is a point's id, deleted ones counting; 0 where there is none."""
+        parts = [part.rows.ids for part in self._store.version.parts if len(part.rows)]
+        return max((int(ids.low.max(where=~ids.is_uuid, initial=0)) + 1 for ids in parts), default=0)
+
     def status(self) -> CollectionStatus:
         """Return how the collection stands."""
         version = self._store.version
@@ -198,6 +204,10 @@ class Collection:
     def clear_payload(self, selection: Selection) -> int:
         """Remove the points' payloads; return how many points. Errors: as `upsert`."""
         return self._edit(selection, lambda _: {})
+
+    def edit_payload(self, edit: Callable[[dict[str, Any]], Payload], selection: Selection) -> int:
+        """Replace each point's payload by what `edit` makes of it; return how many points. Errors: as `upsert`."""
+        return self._edit(selection, edit)
 
     def _edit(self, selection: Selection, edit: Callable[[dict[str, Any]], Payload]) -> int:
         def changed(rows: Rows) -> Rows:

@@ -61,12 +61,18 @@ class World:
     """A model, and every engine that was made for it."""
 
     def __init__(
-        self, options: NgramOptions, text: TextConfig, on_text: OnText | None, idle_s: float, queue: QueueConfig
+        self,
+        options: NgramOptions,
+        text: TextConfig,
+        on_text: OnText | None,
+        idle_s: float,
+        queue: QueueConfig,
+        path: Path,
     ) -> None:
         self._options = options
         self.engines: list[FaultyEngine] = []
         self.fail_make: Exception | None = None
-        config = ModelConfig("faulty", Path("model.toml"), EngineConfig("ngram"), queue=queue, text=text)
+        config = ModelConfig("faulty", path, EngineConfig("ngram"), queue=queue, text=text)
         self.model = TextModel(config, 1, self.make(), self.make, ModelStatistics(), on_text, idle_s)
 
     def make(self) -> FaultyEngine:
@@ -83,9 +89,10 @@ async def text_world(
     on_text: OnText | None = None,
     idle_s: float = 1.0,
     queue: QueueConfig | None = None,
+    path: Path = Path("model.toml"),
 ) -> AsyncIterator[World]:
     """Make a model and free it at the end."""
-    world = World(options or NgramOptions(), text or TextConfig(), on_text, idle_s, queue or QueueConfig())
+    world = World(options or NgramOptions(), text or TextConfig(), on_text, idle_s, queue or QueueConfig(), path)
     try:
         yield world
     finally:

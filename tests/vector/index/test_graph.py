@@ -54,6 +54,30 @@ def test_nearly_all_of_the_nearest_are_found(points: Floats, queries: Floats, me
     assert share_found(index, points, queries, metric) >= 0.99
 
 
+@pytest.mark.parametrize("metric", [Metric.L2, Metric.DOT, Metric.COSINE])
+@pytest.mark.parametrize(("own", "k", "least"), [(16, 10, 0.99), (8, 10, 0.96), (4, 10, 0.6), (4, 40, 0.97)])
+def test_small_blocks_find_nearly_as_much(
+    points: Floats, queries: Floats, metric: Metric, own: int, k: int, least: float
+) -> None:
+    index = build_graph(points, metric).compacted(own, threads=2)
+    hits = 0
+    for query in queries:
+        found = reranked(index.search(query, k, ef=80), points, query, 10, metric)
+        exact = search_flat(points, query, 10, metric)
+        hits += len(np.intersect1d(found.rows, exact.rows))
+        filtered = index.search(query, 5, allowed=bitmap_of(np.arange(3000) % 4 == 1, 3000))
+        assert (filtered.rows % 4 == 1).all()
+        assert len(filtered.rows) == 5
+    assert hits >= least * 10 * len(queries)
+
+
+def test_small_blocks_are_made_once(index: GraphIndex) -> None:
+    small = index.compacted(8)
+    assert small.bytes_per_vector < index.bytes_per_vector / 3
+    with pytest.raises(UnsupportedError, match="own codes of 4 bits cannot be made of 8 ones"):
+        small.compacted(4)
+
+
 def test_an_index_of_other_vectors_is_noticed(points: Floats, queries: Floats) -> None:
     index = build_graph(points[::-1].copy(), Metric.L2)
     assert share_found(index, points, queries, Metric.L2) < 0.2

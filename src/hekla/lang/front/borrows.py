@@ -6,7 +6,7 @@ from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.errors import OwnershipError
 from hekla.lang.front.loans import Loan, Loans, meet
-from hekla.lang.front.tree import children_of, expressions_of, walk
+from hekla.lang.front.tree import children_of, expressions_of, shared_part, walk
 from hekla.lang.source import Span
 
 Live = frozenset[hir.Variable]
@@ -56,6 +56,11 @@ class Borrows:
             return self._uses(expressions_of(s), then | other, check=check)
         if isinstance(s, hir.While | hir.For | hir.Parallel):
             return self._loop(s, after, check=check)
+        if isinstance(s, hir.Lock):
+            places = expressions_of(s)  # looked at again when the lock is given back
+            return self._uses(
+                places, self._block(s.body, self._uses(places, after, check=False), check=check), check=check
+            )
         if isinstance(s, hir.Break):
             return self.again[-1][1]
         if isinstance(s, hir.Continue):
@@ -77,7 +82,7 @@ class Borrows:
         if variable is not None and isinstance(variable.type, t.ViewType) and not s.place.steps:
             after = after - {variable}
         elif check:
-            self._touch_place(s.place, after, writes=True)
+            self._touch_place(s.place, after, writes=not shared_part(s.place))
         values = expressions_of(s)
         if variable is not None and isinstance(variable.type, t.ViewType) and s.place.steps:
             return self._uses([*values, hir.Place(variable.type, s.place.span, variable)], after, check=check)
@@ -125,6 +130,13 @@ class Borrows:
             return
         elif isinstance(e, hir.Call):
             self._check_call(e)
+        elif isinstance(e, hir.Op) and e.name.startswith("memref.atomic_"):
+            place = e.args[0]
+            assert isinstance(place, hir.Place)
+            self._touch_place(place, after, writes=e.name != "memref.atomic_load" and not shared_part(place))
+            for child in [*children_of(place), *e.args[1:]]:
+                self._check(child, after)
+            return
         elif isinstance(e, hir.Op) and e.args and e.name in _WRITES:
             view = e.args[_WRITES[e.name]]
             self._touch(self.loans.value(view), _handle(view), True, e.span, after)
@@ -226,7 +238,6 @@ def _in_order(views: Live) -> list[hir.Variable]:
 _WRITES = {
     **dict.fromkeys(("vector.store", "vector.maskedstore", "vector.stream_store", "vector.scatter"), 1),
     "system.read": 1,
-    **{f"memref.atomic_{how}": 0 for how in ("store", "add", "min", "max", "exchange", "compare_exchange")},
 }
 
 

@@ -58,6 +58,8 @@ class Context:
     def __init__(self, definition: Definition, bindings: dict[str, Known], specialiser: Specialiser) -> None:
         self.definition, self.bindings, self.specialiser = definition, bindings, specialiser
         self.variables: dict[str, hir.Variable] = {}
+        self.held: dict[str, hir.Place] = {}  # what a lock guards, by the name it has while it is held
+        self.hidden: set[str] = set()  # such names, within a parallel loop
         self.assigned: set[hir.Variable] = set()
         self.callees: dict[str, hir.Instance] = {}
         self._temporaries = 0
@@ -78,6 +80,12 @@ class Context:
         """Return what a name stands for here. Errors: KernelTypeError when unknown or maybe unassigned."""
         if node.id in self.bindings:
             return Known(self.bindings[node.id].value, self.span(node))
+        if node.id in self.held:
+            if node.id in self.hidden:
+                cure = "lock it in each iteration"
+                self.wrong(f"{node.id!r} is held outside of this parallel loop, by another thread", node, cure)
+            place = self.held[node.id]
+            return hir.Place(place.type, self.span(node), place.root, place.steps)
         if node.id in self.variables:
             variable = self.variables[node.id]
             if variable not in self.assigned:

@@ -44,6 +44,8 @@ class Definition:
     function: FunctionType
     inline: bool = False
     demand: VectorDemand | None = None
+    holds: str = ""  # what whoever calls it holds, and
+    waits_for: str = ""  # what it may wait for besides locks: actors, in the words of lock_order.py
 
     def __hash__(self) -> int:
         return id(self)

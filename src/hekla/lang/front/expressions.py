@@ -4,6 +4,7 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hekla.base.errors import nearest_name
 from hekla.lang import hir
 from hekla.lang import types as t
 from hekla.lang.errors import KernelTypeError
@@ -13,6 +14,7 @@ from hekla.lang.front.definition import definition_of
 from hekla.lang.front.intrinsics import INTRINSICS, PYTHON_BUILTINS, take_call
 from hekla.lang.front.known import FOLD, Known, Value, evaluate, fold
 from hekla.lang.front.operators import as_index, materialise, type_text
+from hekla.lang.front.shared_calls import atomic_method
 from hekla.lang.surface import Builtin, Comptime, TypeBuilder, region
 
 REFUSED: Mapping[type[ast.AST], tuple[str, str]] = {
@@ -183,6 +185,8 @@ class Expressions:
             if node.attr.startswith("_"):
                 self.context.unsupported(f"the private name {node.attr}", node)
             return evaluate(lambda: getattr(value.value, node.attr), span)
+        if isinstance(value.type, t.AtomicType | t.MutexType):
+            self.context.wrong(f"{value.type} has no field {node.attr!r}", node, _cure_of_shared(value.type))
         if isinstance(value.type, t.StructType):
             return self._field(value, value.type, node)
         if isinstance(value.type, t.ViewType) and node.attr == "rank":
@@ -321,14 +325,10 @@ class Expressions:
     # --- calls ------------------------------------------------------------------------------------------
 
     def _call(self, node: ast.Call) -> Value:
-        if isinstance(node.func, ast.Attribute) and node.func.attr in ("view", "mut"):
-            target = self.value(node.func.value)
-            if isinstance(target, hir.Expr):
-                return self._borrow(target, node.func.attr == "mut", node)
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "take":
-            target = self.value(node.func.value)
-            if isinstance(target, hir.Expr) and isinstance(target.type, t.RegionType):
-                return take_call(self, target, node)
+        if isinstance(node.func, ast.Attribute):
+            done = self._send(node.func, node) or self._method(node.func, node)
+            if done is not None:
+                return done
         callee = self.value(node.func)
         if not isinstance(callee, Known):
             self.context.wrong(f"{callee.type} cannot be called", node.func)
@@ -340,6 +340,19 @@ class Expressions:
         if callee.value in PYTHON_BUILTINS:
             return PYTHON_BUILTINS[callee.value](self, node)
         return self._call_of(callee.value, node)
+
+    def _method(self, name: ast.Attribute, node: ast.Call) -> Value | None:
+        """`x.view()`, `r.take(f32, n)`, `a.load()`; None for the functions of modules."""
+        target = self.value(name.value)
+        if isinstance(target, Known):
+            return None
+        if name.attr in ("view", "mut"):
+            return self._borrow(target, name.attr == "mut", node)
+        if name.attr == "take" and isinstance(target.type, t.RegionType):
+            return take_call(self, target, node)
+        if isinstance(target.type, t.AtomicType):
+            return atomic_method(self, target, target.type, node)
+        return None
 
     def _call_of(self, callee: Any, node: ast.Call) -> Value:  # Any: a compile-time value
         span = self.context.span(node)
@@ -363,6 +376,32 @@ class Expressions:
         name = getattr(callee, "__name__", repr(callee))
         self.context.wrong(f"{name} is not a kernel", node, "decorate it with @kernel, or @comptime for constants")
 
+    def _send(self, verb_of: ast.Attribute, node: ast.Call) -> Value | None:
+        """`to.add.send(x)` and `to.add.try_send(x)`, `to` an Address: True where the message was taken."""
+        message, verb = verb_of.value, verb_of.attr
+        to = self.value(message.value) if isinstance(message, ast.Attribute) else None
+        kind = to.type.element if isinstance(to, hir.Expr) and isinstance(to.type, t.ViewType) else None
+        if to is None or not isinstance(kind, t.MailboxType) or not isinstance(message, ast.Attribute):
+            return None
+        senders = kind.owner.senders.of
+        if message.attr not in senders:
+            cure = nearest_name(message.attr, senders)
+            self.context.wrong(f"{kind.owner.name} takes no message {message.attr!r}", message, cure)
+        if verb not in ("send", "try_send"):
+            cure = "Python asks; among actors, who answers sends" if verb == "ask" else "use send or try_send"
+            self.context.wrong(f"a kernel sends a message by send or try_send, not by {verb}", node, cure)
+        names = senders[message.attr].message.names
+        if len(node.args) != len(names):
+            takes = f"takes {len(names)} values ({', '.join(names)})"
+            self.context.wrong(f"{kind.owner.name}.{message.attr} {takes}, got {len(node.args)}", node)
+        definition = definition_of(getattr(senders[message.attr], verb))
+        assert definition is not None
+        span = self.context.span(node)
+        given = [to, *(self.value(a) for a in node.args)]
+        instance, args = self.context.specialiser.instance_for_call(definition, given, self.named(node), span)
+        self.context.callees[instance.symbol] = instance
+        return hir.Call(instance.result, span, instance, args)
+
     def named(self, node: ast.Call) -> dict[str, Known]:
         """Return the keyword arguments, all of which are compile-time."""
         found: dict[str, Known] = {}
@@ -385,7 +424,7 @@ class Expressions:
                 self.context.wrong(f"{target.type} only reads", node, "declare the parameter as MutView")
             result = t.ViewType(target.type.element, target.type.rank, mutable, target.type.strided)
             return hir.Op(result, self.context.span(node), "memref.cast", [target])
-        if not isinstance(target.type, t.ArrayType | t.BufferType):
+        if not isinstance(target.type, t.ArrayType | t.BufferType) and not t.is_shared(target.type):
             self.context.wrong(f"{target.type} cannot be lent as a view", node, "an Array or a Buffer can")
         if not isinstance(target, hir.Place) or target.variable is None or target.steps:
             self.context.wrong("only a whole variable can be lent", node, "assign it to a variable first")
@@ -395,12 +434,14 @@ class Expressions:
             element, rank = element.element, rank + 1
         if not isinstance(element, t.ScalarType | t.StructType | t.BufferType) or rank > t.MAX_RANK:
             self.context.wrong(f"{target.type} cannot be lent as a view", node, "views hold scalars or records")
-        if isinstance(element, t.BufferType):
-            element, rank = element.element, 1
+        if isinstance(element, t.BufferType) or rank == 0:
+            element, rank = getattr(element, "element", element) if isinstance(element, t.BufferType) else element, 1
         return hir.Borrow(t.ViewType(element, rank, mutable), self.context.span(node), target, mutable)
 
     def _construct(self, kind: t.Type, node: ast.Call) -> Value:
         span = self.context.span(node)
+        if isinstance(kind, t.AtomicType | t.MutexType):
+            return self._construct_shared(kind, node)
         if isinstance(kind, t.StructType):
             return self._construct_struct(kind, node)
         if node.keywords:
@@ -414,7 +455,7 @@ class Expressions:
             return self._construct_vector(kind, values[0], node)
         count, element = (kind.lanes, kind.element) if isinstance(kind, t.VecType) else (kind.length, kind.element)  # type: ignore[attr-defined]  # the other case is ArrayType
         if isinstance(kind, t.ArrayType) and len(values) == 1:
-            fill = materialise(values[0], element, what="the filling")
+            fill = self._filling(values[0], element, node)
             return hir.Op(kind, span, "tensor.splat", [fill])
         if len(values) != count:
             self.context.wrong(f"{kind}(...) takes 1 or {count} values, got {len(values)}", node)
@@ -444,8 +485,38 @@ class Expressions:
         missing = [n for n, _ in kind.fields if n not in given]
         if missing:
             self.context.wrong(f"{kind}(...) lacks {', '.join(missing)}", node, "give every field a value")
-        args = [materialise(given[n], f, what=f"field {n!r}") for n, f in kind.fields]
+        args = [self._made(materialise(given[n], f, what=f"field {n!r}"), node) for n, f in kind.fields]
         return hir.Op(kind, self.context.span(node), "llvm.struct", args)
+
+    def _construct_shared(self, kind: t.AtomicType | t.MutexType, node: ast.Call) -> hir.Expr:
+        if len(node.args) != 1 or node.keywords:
+            self.context.wrong(f"{kind}(...) takes one value", node)
+        return self._shared(kind, self.value(node.args[0]), node)
+
+    def _shared(self, kind: t.AtomicType | t.MutexType, value: Value, node: ast.AST) -> hir.Expr:
+        content = self._filling(value, kind.fields[-1][1], node)
+        span = self.context.span(node)
+        parts = [content] if isinstance(kind, t.AtomicType) else [hir.Const(t.u32, span, 0), content]
+        return hir.Op(kind, span, "llvm.struct", parts)
+
+    def _filling(self, value: Value, kind: t.Type, node: ast.AST) -> hir.Expr:
+        """Return a value for a place of a type; numbers become Atomics and Mutexes."""
+        is_made = isinstance(value, hir.Expr) and value.type == kind
+        if isinstance(kind, t.AtomicType | t.MutexType) and not is_made:
+            return self._shared(kind, value, node)
+        return self._made(materialise(value, kind, what="the filling"), node)
+
+    def _made(self, value: hir.Expr, node: ast.AST) -> hir.Expr:
+        """Return a value, unless it is a copy of what has one place for ever."""
+        if t.is_shared(value.type) and not isinstance(value, hir.Op):
+            self.context.wrong(f"{value.type} is shared in its place, and not copied", node, "lend it with .view()")
+        return value
+
+
+def _cure_of_shared(kind: t.AtomicType | t.MutexType) -> str:
+    if isinstance(kind, t.MutexType):
+        return "lock it: with lock(m) as content:"
+    return "read it with .load(), change it with .store(), .add() ..."
 
 
 def default_type(value: Known) -> t.ScalarType:

@@ -278,6 +278,7 @@ INTRINSICS: Mapping[str, Handler] = {
     "static_assert": _static_assert, "unroll": _own_line("write `for i in unroll(range(...)):`"),
     "parallel": _own_line("write `for i in parallel(n):`"),
     "drop": _own_line("write drop(x) on a line of its own"),
+    "lock": _own_line("write `with lock(m) as content:`"),
     "split": _own_line("write `left, right = split(view, at)`"),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from hekla.lang import types as t
 from hekla.lang.front.calls import Handler, keywords_of, positional, run_time, vec_type
 from hekla.lang.front.known import Known, Value
 from hekla.lang.front.operators import as_index, materialise, type_text
+from hekla.lang.front.shared_calls import ATOMIC, atomic_operation, value_count
 
 if TYPE_CHECKING:
     from hekla.lang.front.expressions import Expressions
@@ -146,19 +147,9 @@ def _lane_indices(x: "Expressions", node: ast.Call) -> hir.Expr:
     return where
 
 
-ORDERS = {
-    "load": ("relaxed", "acquire", "seq_cst"),
-    "store": ("relaxed", "release", "seq_cst"),
-    "update": ("relaxed", "acquire", "release", "acq_rel", "seq_cst"),
-}
-
-
 def _atomic(how: str) -> Handler:
-    values = {"load": 0, "compare_exchange": 2}.get(how, 1)
-
     def handler(x: "Expressions", node: ast.Call) -> Value:
-        """atomic_add(view, i, ..., v[, order="relaxed"]): all but the store give what was there before."""
-        keywords = keywords_of(x, node, "order")
+        """atomic_add(view, i, ..., v[, order="relaxed"]) on plain integers; Atomic has the same as methods."""
         view = _dense_view(x, node, writes=how != "load", dense=False)
         assert isinstance(view.type, t.ViewType)
         element = view.type.element
@@ -166,15 +157,21 @@ def _atomic(how: str) -> Handler:
             x.context.wrong(
                 f"{ast.unparse(node.func)}() works on integers of 32 or 64 bits, got {element}", node.args[0]
             )
-        order = x.known(keywords["order"], "order=") if "order" in keywords else "seq_cst"
-        allowed = ORDERS.get(how, ORDERS["update"])
-        if order not in allowed:
-            x.context.wrong(f"order={order!r} is not one for this operation", node, f"use {', '.join(allowed)}")
-        last = len(node.args) - values
+        last = len(node.args) - value_count(how)
         indices = _indices(x, node.args[1:last], view, node)
-        given = [x.typed(a, element, "the value") for a in node.args[last:]]
-        result = t.none if how == "store" else element
-        return hir.Op(result, x.context.span(node), f"memref.atomic_{how}", [view, *indices, *given], {"order": order})
+        root = view.root if isinstance(view, hir.Place) and not view.steps else view
+        place = hir.Place(element, x.context.span(node), root, tuple(indices))
+        return atomic_operation(x, how, place, element, node.args[last:], node)
+
+    return handler
+
+
+def _hint(operation: str) -> Handler:
+    def handler(x: "Expressions", node: ast.Call) -> Value:
+        """pause() tells the processor that this loop waits for another thread, yield_now() tells the system."""
+        keywords_of(x, node)
+        positional(x, node, 0)
+        return _none(x, node, operation, [])
 
     return handler
 
@@ -182,5 +179,6 @@ def _atomic(how: str) -> Handler:
 MEMORY_CALLS: Mapping[str, Handler] = {
     "load": _load, "store": _store_named("vector.store"), "stream_store": _store_named("vector.stream_store"),
     "prefetch": _prefetch, "gather": _gather, "scatter": _scatter,
-    **{f"atomic_{how}": _atomic(how) for how in ("load", "store", "add", "min", "max", "exchange", "compare_exchange")},
+    **{f"atomic_{how}": _atomic(how) for how in ATOMIC},
+    "pause": _hint("hekla.pause"), "yield_now": _hint("hekla.yield"),
 }  # fmt: skip

@@ -50,6 +50,8 @@ class Owners:
             self._branches(s)
         elif isinstance(s, hir.While | hir.For | hir.Parallel):
             self._loop(s)
+        elif isinstance(s, hir.Lock):
+            self._block(s.body, [])
         elif isinstance(s, hir.Return):
             drops = self._drops(s.span, 0)
             if drops and s.value is not None:

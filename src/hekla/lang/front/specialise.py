@@ -11,10 +11,12 @@ from hekla.lang.front.context import Context
 from hekla.lang.front.definition import Definition, definition_of, mentions_parameters
 from hekla.lang.front.expressions import Expressions, default_type
 from hekla.lang.front.known import Known, Value
+from hekla.lang.front.locks import check_locks
 from hekla.lang.front.operators import materialise
 from hekla.lang.front.ownership import check_ownership
 from hekla.lang.front.races import check_races
 from hekla.lang.front.statements import Statements, falls_through
+from hekla.lang.lock_order import LockOrder
 from hekla.lang.source import Span
 from hekla.lang.surface import Const, Function
 
@@ -79,6 +81,7 @@ class Program:
 
     def __init__(self) -> None:
         self.instances: dict[Key, hir.Instance] = {}
+        self.order = LockOrder()
         self._open: dict[Key, Definition] = {}
 
     def in_order(self) -> list[hir.Instance]:
@@ -202,7 +205,7 @@ class Program:
         context = Context(definition, bindings, self)
         params = []
         for argument, kind in zip(definition.signature.runtime, kinds, strict=True):
-            if isinstance(kind, t.ArrayType | t.NoneType_):
+            if isinstance(kind, t.ArrayType | t.NoneType_) or t.is_shared(kind):
                 cure = "take a View or a MutView; the caller lends its Array with .view() or .mut()"
                 raise KernelTypeError(f"{kind} cannot be a parameter", span=definition.span(argument), cure=cure)
             variable = hir.Variable(argument.arg, kind, definition.span(argument), is_parameter=True)
@@ -216,7 +219,7 @@ class Program:
         if isinstance(result, t.RegionType) and returns is not None:
             cure = "take it as a parameter: the caller lends its own"
             raise KernelTypeError("a region cannot be a result", span=definition.span(returns), cure=cure)
-        if isinstance(result, t.ArrayType) and returns is not None:
+        if (isinstance(result, t.ArrayType) or t.is_shared(result)) and returns is not None:
             cure = "let the caller pass a MutView to write to"
             raise KernelTypeError(f"{result} cannot be a result", span=definition.span(returns), cure=cure)
         body = Statements(context, result).block(definition.node.body)
@@ -231,8 +234,13 @@ class Program:
         instance = hir.Instance(definition.name, symbol, params, result, body, definition.name_span, definition.inline)
         instance.callees = context.callees
         instance.demand, instance.stack_bytes = definition.demand, stack
+        instance.holds = definition.holds
+        if definition.waits_for:
+            instance.waits[definition.waits_for] = ((f"{definition.waits_for} is waited for", definition.name_span),)
         check_ownership(instance)
         check_races(instance)
+        check_locks(instance)
+        self.order.add(instance.edges)
         return instance
 
 

@@ -11,14 +11,15 @@ from hekla.lang.front.context import Context
 from hekla.lang.front.expressions import Expressions, default_type
 from hekla.lang.front.known import Known, Value
 from hekla.lang.front.operators import as_index, materialise, type_text
+from hekla.lang.front.reductions import KEYWORDS, check_reductions, reductions_of
 from hekla.lang.front.system_calls import print_call
-from hekla.lang.surface import Const, drop, parallel, split, unroll
+from hekla.lang.front.tree import blocks_of, shared_part
+from hekla.lang.surface import Const, drop, lock, parallel, split, unroll
 
 REFUSED: Mapping[type[ast.AST], tuple[str, str]] = {
     ast.Try: ("try/except", "kernels raise nothing; check before"),
     ast.TryStar: ("try/except*", "kernels raise nothing; check before"),
     ast.Raise: ("raise", "return a value that says so"),
-    ast.With: ("with", "owned values are freed at the end of their scope"),
     ast.AsyncWith: ("async with", "kernels run to their end"),
     ast.AsyncFor: ("async for", "kernels run to their end"),
     ast.AsyncFunctionDef: ("an async function", "kernels run to their end"),
@@ -45,6 +46,7 @@ class Statements:
         self._handlers: dict[type[ast.AST], Callable[[Any], list[hir.Statement]]] = {  # Any: the class of the key
             ast.Assign: self._assign, ast.AugAssign: self._augmented, ast.AnnAssign: self._annotated,
             ast.Expr: self._expression, ast.If: self._if, ast.While: self._while, ast.For: self._for,
+            ast.With: self._with,
             ast.Return: self._return, ast.Break: self._break, ast.Continue: self._continue, ast.Pass: lambda node: [],
         }  # fmt: skip
 
@@ -93,6 +95,10 @@ class Statements:
         context, span = self.context, self.context.span(target)
         self._check_assignable(target)
         value = self.expressions.value(value_node)
+        if target.id in context.held:
+            place = context.name(target)
+            assert isinstance(place, hir.Place)
+            return [hir.Assign(span, place, materialise(value, place.type, what="what is stored"))]
         variable = context.variables.get(target.id)
         if variable is None:
             if isinstance(value, Known):
@@ -114,6 +120,8 @@ class Statements:
         return [hir.Assign(span, hir.Place(variable.type, span, variable), expr)]
 
     def _check_not_copied(self, value: Value, node: ast.expr) -> None:
+        if isinstance(value, hir.Expr) and t.is_shared(value.type) and not isinstance(value, hir.Op):
+            self.context.wrong(f"{value.type} is shared in its place, and not copied", node, "lend it with .view()")
         if isinstance(value, hir.Expr) and isinstance(value.type, t.ArrayType) and not isinstance(value, hir.Op):
             self.context.wrong(
                 "an Array is not copied by assigning it", node, "lend it with .view() or .mut(), or copy in a loop"
@@ -160,7 +168,11 @@ class Statements:
             self.context.wrong("this cannot be written", target, "assign it to a variable first")
         root = place.root
         holder = root.type
-        if isinstance(holder, t.ViewType) and not holder.mutable:
+        if t.is_shared(place.type):
+            self.context.wrong(
+                f"{place.type} keeps its place, and is not assigned", target, "store into it, or lock it"
+            )
+        if isinstance(holder, t.ViewType) and not holder.mutable and not shared_part(place):
             name = f"{root.name!r} is " if isinstance(root, hir.Variable) else ""
             self.context.wrong(f"{name}{holder}, which only reads", target, "declare the parameter as MutView")
         return place
@@ -261,7 +273,7 @@ class Statements:
         if (
             isinstance(value, hir.Op)
             and value.type != t.none
-            and not value.name.startswith(("memref.atomic", "system."))
+            and not value.name.startswith(("memref.atomic_", "system."))
         ):
             self.context.wrong("the result is not used", node, "assign the value or remove the line")
         return [hir.Evaluate(self.context.span(node), value)]
@@ -355,19 +367,25 @@ class Statements:
         return counter, body
 
     def _parallel(self, node: ast.For, call: ast.Call, target: ast.Name) -> list[hir.Statement]:
-        named = self.expressions.named(call)
+        reduced = [k for k in call.keywords if k.arg in KEYWORDS]
+        plain = ast.Call(call.func, call.args, [k for k in call.keywords if k.arg not in KEYWORDS])
+        named = self.expressions.named(plain)
         unproved = named.pop("unproved", Known("", self.context.span(call))).value
         if len(call.args) != 1 or named or not isinstance(unproved, str):
-            self.context.wrong("parallel() takes a count, and perhaps unproved='the reason'", call)
+            self.context.wrong("parallel() takes a count, and perhaps reduce_add= or unproved='the reason'", call)
+        reductions = reductions_of(self.context, reduced)
         if self._parallel_depth:
             self.context.wrong("a parallel loop in a parallel loop", call, "make the inner one a plain range")
         count = as_index(self.expressions.value(call.args[0]), "the count of parallel()")
         before = set(self.context.variables.values())
         self._parallel_depth += 1
+        self.context.hidden = set(self.context.held)
         counter, body = self._counted_body(node, target)
+        self.context.hidden = set()
         self._parallel_depth -= 1
-        self._check_parallel(body, before)
-        return [hir.Parallel(self.context.span(node), counter, count, body, unproved)]
+        check_reductions(body, reductions)
+        self._check_parallel(body, before - {r.variable for r in reductions})
+        return [hir.Parallel(self.context.span(node), counter, count, body, unproved, reductions)]
 
     def _check_parallel(self, body: list[hir.Statement], outer: set[hir.Variable], depth: int = 0) -> None:
         """What other iterations would see may not be assigned, and no iteration leaves early."""
@@ -379,16 +397,66 @@ class Statements:
                     raise KernelTypeError(
                         f"{variable.name!r} lives outside of this parallel loop, and every iteration would assign it",
                         span=s.span,
-                        cure="write to an element of a MutView, one for each iteration",
+                        cure="write to an element of a MutView, one for each iteration, or reduce it: reduce_add=",
                     )
             if isinstance(s, hir.Return) or (isinstance(s, hir.Break | hir.Continue) and depth == 0):
                 word = type(s).__name__.lower()
                 raise KernelTypeError(f"{word} in a parallel loop", span=s.span, cure="use if")
-            if isinstance(s, hir.If):
-                self._check_parallel(s.then, outer, depth)
-                self._check_parallel(s.other, outer, depth)
-            elif isinstance(s, hir.While | hir.For):
-                self._check_parallel(s.body, outer, depth + 1)
+            inner = depth + isinstance(s, hir.While | hir.For)
+            for block in blocks_of(s):
+                self._check_parallel(block, outer, inner)
+
+    def _with(self, node: ast.With) -> list[hir.Statement]:
+        """`with lock(m) as content:`, the content being a place that has a name only there."""
+        context, item = self.context, node.items[0]
+        call = item.context_expr
+        is_lock = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and self._is(call.func, lock)
+        if not is_lock or not isinstance(call, ast.Call):
+            context.unsupported(
+                "with", node, "only `with lock(m) as content:` is; owned values are freed with their scope"
+            )
+        named = self.expressions.named(call)
+        unproved = named.pop("unproved", Known("", context.span(call))).value
+        if len(call.args) != 1 or named or not isinstance(unproved, str):
+            context.wrong("lock() takes a Mutex, and perhaps unproved='the reason'", call)
+        place = self.expressions.value(call.args[0])
+        if not isinstance(place, hir.Place) or not isinstance(place.type, t.MutexType):
+            found = type_text(place) if isinstance(place, Known) else place.type
+            context.wrong(f"lock() takes a Mutex in its place, got {found}", call.args[0], "for example lock(bank[i])")
+        name = item.optional_vars
+        if name is not None and not isinstance(name, ast.Name):
+            context.wrong("the content has one name", name, "write `with lock(m) as content:`")
+        if name is not None and (
+            name.id in context.variables or name.id in context.bindings or name.id in context.held
+        ):
+            context.wrong(f"{name.id!r} has another meaning already", name, "use another name for the content")
+        content = place.type.content
+        place, before = self._pinned(place)
+        if name is not None:
+            context.held[name.id] = hir.Place(content, place.span, place.root, (*place.steps, 1))
+        rest = ast.copy_location(ast.With(node.items[1:], node.body), node)
+        body = self._with(rest) if len(node.items) > 1 else self.block(node.body)
+        if name is not None:
+            del context.held[name.id]
+        return [*before, hir.Lock(context.span(call), place, body, unproved)]
+
+    def _pinned(self, place: hir.Place) -> tuple[hir.Place, list[hir.Statement]]:
+        """Compute where a place is once, whatever happens to the variables it was named by."""
+        before: list[hir.Statement] = []
+
+        def held(value: hir.Expr) -> hir.Place:
+            variable = self.context.temporary(value.type, value.span)
+            at = hir.Place(value.type, value.span, variable)
+            before.append(hir.Assign(value.span, at, value))
+            return at
+
+        root = place.root
+        if isinstance(root.type, t.ViewType):
+            view = hir.Place(root.type, place.span, root) if isinstance(root, hir.Variable) else root
+            reader = t.ViewType(root.type.element, root.type.rank, False, root.type.strided)
+            root = held(hir.Op(reader, view.span, "memref.cast", [view])).root
+        steps = tuple(s if isinstance(s, int | hir.Const) else held(s) for s in place.steps)
+        return hir.Place(place.type, place.span, root, steps), before
 
     def _unrolled(self, node: ast.For, call: ast.Call, target: ast.Name) -> list[hir.Statement]:
         if len(call.args) != 1 or call.keywords:
@@ -454,6 +522,8 @@ def falls_through(body: list[hir.Statement]) -> bool:
         return False
     if isinstance(last, hir.If):
         return falls_through(last.then) or falls_through(last.other)
+    if isinstance(last, hir.Lock):
+        return falls_through(last.body)
     if isinstance(last, hir.While) and isinstance(last.condition, hir.Const):
         return _breaks(last.body)
     return True
@@ -461,5 +531,5 @@ def falls_through(body: list[hir.Statement]) -> bool:
 
 def _breaks(body: list[hir.Statement]) -> bool:
     return any(
-        isinstance(s, hir.Break) or (isinstance(s, hir.If) and (_breaks(s.then) or _breaks(s.other))) for s in body
+        isinstance(s, hir.Break) or (isinstance(s, hir.If | hir.Lock) and any(map(_breaks, blocks_of(s)))) for s in body
     )

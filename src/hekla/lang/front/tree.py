@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from hekla.lang import hir
+from hekla.lang import types as t
 
 
 def expressions_of(statement: hir.Statement) -> list[hir.Expr]:
@@ -23,6 +24,8 @@ def expressions_of(statement: hir.Statement) -> list[hir.Expr]:
         return [statement.start, statement.stop]
     if isinstance(statement, hir.Parallel):
         return [statement.count]
+    if isinstance(statement, hir.Lock):
+        return [statement.place]
     if isinstance(statement, hir.Return) and statement.value is not None:
         return [statement.value]
     return []
@@ -44,11 +47,30 @@ def children_of(e: hir.Expr) -> list[hir.Expr]:
     return []
 
 
+def shared_part(place: hir.Place) -> bool:
+    """True where a place is an Atomic, or what a Mutex guards: no two threads meet there unordered."""
+    kind: t.Type = place.root.type
+    steps = list(place.steps)
+    while steps and not isinstance(kind, t.AtomicType | t.MutexType):
+        if isinstance(kind, t.ViewType):
+            del steps[: kind.rank]
+            kind = kind.element
+        elif isinstance(kind, t.StructType):
+            step = steps.pop(0)
+            assert isinstance(step, int)
+            kind = kind.fields[step][1]
+        else:
+            del steps[0]
+            assert isinstance(kind, t.ArrayType | t.BufferType)
+            kind = kind.element
+    return isinstance(kind, t.AtomicType | t.MutexType)
+
+
 def blocks_of(statement: hir.Statement) -> list[list[hir.Statement]]:
     """Return the nested blocks of a statement."""
     if isinstance(statement, hir.If):
         return [statement.then, statement.other]
-    return [statement.body] if isinstance(statement, hir.While | hir.For | hir.Parallel) else []
+    return [statement.body] if isinstance(statement, hir.While | hir.For | hir.Parallel | hir.Lock) else []
 
 
 def walk(body: Sequence[hir.Statement]) -> Iterable[hir.Statement]:

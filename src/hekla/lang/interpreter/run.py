@@ -49,8 +49,18 @@ class _Frame:
     def __init__(self, module: Module, function: Function, args: Sequence[Data]) -> None:
         self.module, self.function = module, function
         self.data: dict[Value, Data] = dict(zip(function.params, args, strict=True))
+        self.held: list[tuple[Data, Any]] = []  # locks, as (container, key) of their states
 
     def run(self) -> Data:
+        """Run to the end; what a fault leaves locked is given back."""
+        try:
+            return self._blocks()
+        except BaseException:
+            for container, key in self.held:
+                container[key] = 0
+            raise
+
+    def _blocks(self) -> Data:
         block = self.function.blocks[0]
         while True:
             for op in block.ops[:-1]:
@@ -88,8 +98,8 @@ class _Frame:
     def place(self, op: Op, leading: int) -> tuple[Data, tuple[Any, ...] | str | None]:
         """Return (container, key): the value is container[key], or a slot's content where key is None."""
         root = op.operands[leading - 1]
-        indices = [int(self.data[v]) for v in op.operands[leading:]]
         path: list[str | int] = list(op.attrs["path"])
+        indices = [int(self.data[v]) for v in op.operands[leading : leading + path.count("i")]]
         container, kind = self.data[root], root.type
         if isinstance(kind, SlotType):
             if not path and not isinstance(kind.element, t.ArrayType | t.StructType):
@@ -255,12 +265,37 @@ _UPDATES: Mapping[str, Callable[[Data, Sequence[Data]], Data]] = {
 
 
 def _atomic(f: _Frame, op: Op) -> Data:
-    view, *rest = f.args(op)
-    place = tuple(f.check_index(int(i), view.shape[d], op) for d, i in enumerate(rest[: view.ndim]))
-    old, how = view[place], op.name.removeprefix("memref.atomic_")
+    container, key = f.place(op, 1)
+    values = f.args(op)[1 + list(op.attrs["path"]).count("i") :]
+    old, how = container[key], op.name.removeprefix("memref.atomic_")
     if how != "load":
-        view[place] = _UPDATES[how](old, rest[view.ndim :])
+        container[key] = _UPDATES[how](old, values)
     return old
+
+
+def _wait(f: _Frame, op: Op) -> None:
+    """One thread runs here: who waits for another waits for ever."""
+    container, key = f.place(op, 1)
+    if container[key] == f.data[op.operands[-1]]:
+        f.fail("this waits for another thread, and there is none", op)
+
+
+def _wake(f: _Frame, op: Op) -> None:
+    f.place(op, 1)
+
+
+def _lock(f: _Frame, op: Op) -> None:
+    container, key = f.place(op, 1)
+    state = container[key] if key != () else container
+    if state["state"]:
+        f.fail("a deadlock: this lock is held already", op)
+    state["state"] = 1
+    f.held.append((state, "state"))
+
+
+def _unlock(f: _Frame, op: Op) -> None:
+    state, name = f.held.pop()
+    state[name] = 0
 
 
 # --- the system ---------------------------------------------------------------------------------------------
@@ -361,6 +396,8 @@ EFFECTS: Mapping[str, Callable[[_Frame, Op], Data]] = {
     "memref.alloca": lambda f, op: Slot(op.result.type.element),  # type: ignore[union-attr]  # a SlotType, says the verifier
     "memref.load": _load, "memref.store": _store, "memref.fill": _fill, "memref.dim": _dim, "memref.stride": _stride,
     "memref.cast": lambda f, op: f.data[op.operands[0]], "memref.subview": _subview, "memref.borrow": _borrow,
+    "memref.atomic_wait": _wait, "memref.atomic_wake": _wake, "memref.lock": _lock, "memref.unlock": _unlock,
+    "hekla.pause": _nothing, "hekla.yield": _nothing,
     "memref.region": lambda f, op: _Region(max(0, int(f.data[op.operands[0]]))), "memref.take": _take,
     "memref.mark": lambda f, op: np.int64(f.data[op.operands[0]].content.used), "memref.release": _release,
     "memref.alloc": _alloc, "memref.dealloc": _dealloc, "memref.prefetch": _nothing, "llvm.extractvalue": _field,

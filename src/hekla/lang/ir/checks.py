@@ -101,13 +101,6 @@ def _place(leading: int) -> Callable[[_Checker], None]:
     return before
 
 
-def _atomic(c: _Checker) -> None:
-    view = c.op.operands[0]
-    assert isinstance(view.type, t.ViewType)
-    for dimension in range(view.type.rank):
-        c.in_range(c.op.operands[1 + dimension], c.length(view, dimension))
-
-
 def _row(c: _Checker, view: Value, indices: Sequence[Value], lanes: int, mask: Value | None) -> None:
     for dimension, index in enumerate(indices[:-1]):
         c.in_range(index, c.length(view, dimension))
@@ -220,9 +213,8 @@ BEFORE: Mapping[str, Callable[[_Checker], None]] = {
     "vector.maskedload": _vector_load, "vector.store": _vector_store, "vector.maskedstore": _vector_store,
     "vector.stream_store": _vector_store, "vector.gather": _lanes(0), "vector.scatter": _lanes(1),
     "memref.subview": _subview,
-    **{
-        f"memref.atomic_{n}": _atomic for n in ("load", "store", "add", "min", "max", "exchange", "compare_exchange")
-    },
+    **{f"memref.atomic_{n}": _place(1) for n in ("load", "store", "add", "min", "max", "exchange", "compare_exchange")},
+    **{f"memref.{n}": _place(1) for n in ("atomic_wait", "atomic_wake", "lock")},
     **{f"arith.{n}": _divisor for n in ("floordivsi", "floormodsi", "divui", "remui")},
 }  # fmt: skip
 AFTER: Mapping[str, Callable[[_Checker], None]] = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hekla.lang.demand import VectorDemand
+from hekla.lang.lock_order import Edge
 from hekla.lang.source import Span
 from hekla.lang.types import Type
 
@@ -89,11 +90,12 @@ class Function:
 
 
 class Module:
-    """Functions by symbol, callees before callers."""
+    """Functions by symbol, callees before callers; and the edges they have in the lock order."""
 
-    __slots__ = ("functions",)
+    __slots__ = ("edges", "functions")
 
     def __init__(self) -> None:
+        self.edges: list[Edge] = []
         self.functions: dict[str, Function] = {}
 
 

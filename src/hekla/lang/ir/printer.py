@@ -49,8 +49,10 @@ def print_op(op: Op, names: _Names) -> str:
     attrs.pop("loop", None)  # a place in the source, like a span
     targets = [f"^{b.label}" for b in attrs.pop("targets", ())]
     if path is not None:
-        leading = 2 if op.name == "memref.store" else 1
-        operands = [*operands[:leading][:-1], operands[leading - 1] + path_text(path, operands[leading:])]
+        leading = 2 if op.name in ("memref.store", "memref.fill") else 1
+        last = leading + list(path).count("i")
+        place = operands[leading - 1] + path_text(path, operands[leading:last])
+        operands = [*operands[: leading - 1], place, *operands[last:]]
     callee = attrs.pop("callee", None)
     text = op.name + (f" @{callee}" if callee is not None else "")
     text += (" " + ", ".join([*operands, *targets])) if operands or targets else ""

@@ -4,10 +4,10 @@ A fault here is ours, never the author's, so it is an assertion. In tests it run
 once, before the LLVM text is written.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from hekla.lang import types as t
-from hekla.lang.ir.core import TERMINATORS, Function, Module, Op, SlotType
+from hekla.lang.ir.core import TERMINATORS, Function, Module, Op, SlotType, Value
 
 Rule = Callable[[Op], bool]
 
@@ -153,11 +153,14 @@ def _scatter(op: Op) -> bool:
 
 
 def _atomic(op: Op) -> bool:
-    view, *rest = [v.type for v in op.operands]
-    if not isinstance(view, t.ViewType):
-        return False
-    indices, values = rest[: view.rank], rest[view.rank :]
-    return all(k == t.index for k in indices) and all(k == view.element for k in values)
+    count = 1 + list(op.attrs["path"]).count("i")
+    kinds = {v.type for v in op.operands[count:]} | ({op.result.type} if op.result is not None else set())
+    good = len(kinds) <= 1 and all(t.is_scalar(k, "int") for k in kinds)
+    return good and isinstance(op.operands[0].type, SlotType | t.ViewType) and _indices(op.operands[1:count])
+
+
+def _indices(values: Sequence[Value]) -> bool:
+    return all(v.type == t.index for v in values)
 
 
 def _subview(op: Op) -> bool:
@@ -215,6 +218,8 @@ RULES: Mapping[str, Rule] = {
     "memref.alloc": _any, "memref.dealloc": _no_result, "memref.prefetch": _no_result,
     "llvm.struct": _any, "llvm.extractvalue": _any, "tensor.splat": _any, "tensor.from_elements": _any,
     **{f"memref.atomic_{n}": _atomic for n in ("load", "store", "add", "min", "max", "exchange", "compare_exchange")},
+    "memref.atomic_wait": _atomic, "memref.atomic_wake": _atomic, "hekla.pause": _no_result, "hekla.yield": _no_result,
+    "memref.lock": lambda op: _is_place(op, 1), "memref.unlock": lambda op: _is_place(op, 1),
     "scf.parallel": lambda op: op.result is None and op.operands[0].type == t.index,
     "func.call": _any, "func.return": _no_result, "cf.assert": _no_result,
     "cf.br": lambda op: len(op.attrs["targets"]) == 1, "cf.cond_br": lambda op: op.operands[0].type == t.bool_,

@@ -7,7 +7,8 @@ because the process it is loaded into needs its own thread records. All of it is
 
 from hekla.lang.link.system_linux import numbered
 from hekla.lang.llvm.environment import POOL
-from hekla.lang.llvm.pool import FUTEX_CALLS, HANDS, PAUSES, SPINS, START, TAKE_AND_RUN
+from hekla.lang.llvm.pool import HANDS, SPINS, START, TAKE_AND_RUN
+from hekla.lang.llvm.threads import FUTEX_CALLS, PAUSES
 from hekla.lang.targets.seam import Target
 
 THREAD_FLAGS = 0x50F00  # VM, FS, FILES, SIGHAND, THREAD, SYSVSEM: what pthread_create asks for, less what needs TLS

@@ -128,7 +128,7 @@ def _borrow(f: "FunctionText", op: Op) -> None:
         length = f.make(f"load i64, ptr {f.byte_offset(slot, 8)}, align 8")
         f.views[op.result] = Parts(pointer, [length], ["1"])
         return
-    shape: list[int] = []
+    shape: list[int] = [] if isinstance(kind, t.ArrayType) else [1]
     while isinstance(kind, t.ArrayType):
         shape.append(kind.length)
         kind = kind.element
@@ -241,12 +241,9 @@ _UPDATES = {"add": "add", "exchange": "xchg", "min": "min", "max": "max"}
 
 
 def _atomic(f: "FunctionText", op: Op) -> None:
-    view, how = op.operands[0], op.name.removeprefix("memref.atomic_")
-    assert isinstance(view.type, t.ViewType)
-    element = view.type.element
+    how, values = op.name.removeprefix("memref.atomic_"), op.operands[1 + list(op.attrs["path"]).count("i") :]
+    pointer, element = f.address(op, 1)
     assert isinstance(element, t.ScalarType)
-    indices, values = op.operands[1 : 1 + view.type.rank], op.operands[1 + view.type.rank :]
-    pointer = f.view_address(view, [f.ref(i) for i in indices])
     order: str = op.attrs["order"]
     order, align = _ORDERS.get(order, order), t.size_and_align(element)[1]
     if how == "load":

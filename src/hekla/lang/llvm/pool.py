@@ -27,8 +27,8 @@ from hekla.base.errors import UnsupportedError
 from hekla.lang.llvm.cache import CodeCache
 from hekla.lang.llvm.codegen import Flags, object_code
 from hekla.lang.llvm.target import host_target
+from hekla.lang.llvm.threads import FUTEX_CALLS, PAUSES
 
-FUTEX_CALLS = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
 POOL_BYTES = 384
 SPINS = 2000  # pauses before a thread sleeps
 
@@ -229,11 +229,6 @@ done:
   ret i32 %i
 }
 """
-PAUSES = {
-    "x86_64": "call void @llvm.x86.sse2.pause()",
-    "aarch64": "call void @llvm.aarch64.hint(i32 1)",
-    "riscv64": "fence syncscope(\"singlethread\") seq_cst",
-}  # fmt: skip
 
 
 class ThreadPool:

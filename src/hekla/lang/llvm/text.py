@@ -14,6 +14,7 @@ from hekla.lang.llvm.memory import MEMORY
 from hekla.lang.llvm.names import commas, memory_type, register_type, slot_size
 from hekla.lang.llvm.system import SYSTEM
 from hekla.lang.llvm.target import Target
+from hekla.lang.llvm.threads import THREADS, UNLOCK, thread_text
 from hekla.lang.llvm.vectors import VECTORS
 from hekla.lang.llvm.views import Parts, flat_params, view_param
 from hekla.lang.source import Span
@@ -32,6 +33,7 @@ class Text:
     functions: list[str] = field(default_factory=list)
     stream: bool = False
     parallel: bool = False  # some kernel uses the thread pool
+    waits: Span | None = None  # where a kernel first may wait for another thread
     lines: Lines | None = None  # instructions say which line of the source they come from
     vector_bits: int = 512
     demanded: frozenset[str] = frozenset()  # kernels whose loops are numbered, because @vectorize watches them
@@ -54,6 +56,7 @@ class Text:
     def finish(self) -> str:
         """Return the whole module."""
         head = f'target triple = "{self.target.triple}"\n'
+        head += thread_text(self.target) if self.waits is not None else ""
         width = f'"prefer-vector-width"="{self.vector_bits}"'
         attributes = f'attributes #0 = {{ nounwind {width} "no-trapping-math"="true" }}\n'
         if self.parallel:
@@ -115,6 +118,8 @@ class FunctionText:
         self.views: dict[Value, Parts] = {}
         self.constants: dict[Value, int | float | bool] = {}
         self.allocas: list[str] = []  # all in the first block: elsewhere each turn of a loop would take more stack
+        self.held: list[str] = []  # pointers to the locks that are held where the writing stands
+        self._held_at: dict[Block, list[str]] = {}
         self.owners: list[str] = []  # slots whose memory a fault frees; a slot that owns nothing holds null
         self.unwinds = False
         self._count = 0
@@ -155,12 +160,15 @@ class FunctionText:
 
     def _block(self, block: Block) -> None:
         self.lines.append(f"{block.label}:")
+        self.held = list(self._held_at.get(block, ()))
         for op in block.ops:
             written = len(self.lines)
             HANDLERS[op.name](self, op)
             if self.text.lines is not None:
                 here = self.text.lines.location(self.function.symbol, self.function.span, op.span)
                 self.lines[written:] = [f"{x}, !dbg !{here}" if x.startswith("  ") else x for x in self.lines[written:]]
+        for target in block.ops[-1].attrs.get("targets", ()):
+            self._held_at.setdefault(target, self.held)
 
     # --- what handlers use ------------------------------------------------------------------------------
 
@@ -227,7 +235,9 @@ class FunctionText:
         return f", !llvm.loop !{LOOPS + 2 * self.text.loops.index((self.function, loop))}"
 
     def leave(self) -> None:
-        """Free what is owned here, and return a value nobody will look at."""
+        """Give back the locks, free what is owned here, and return a value nobody will look at."""
+        for pointer in reversed(self.held):
+            self.line(f"call void @{UNLOCK}(ptr {pointer})")
         if self.owners:
             self.unwinds = True
             self.line("br label %unwind")
@@ -366,4 +376,6 @@ def _type_of(argument: str) -> str:
     return argument.split(" ", 1)[0]
 
 
-HANDLERS: Mapping[str, Callable[[FunctionText, Op], None]] = {**CONTROL, **MEMORY, **ARITHMETIC, **VECTORS, **SYSTEM}
+HANDLERS: Mapping[str, Callable[[FunctionText, Op], None]] = {
+    **CONTROL, **MEMORY, **ARITHMETIC, **VECTORS, **SYSTEM, **THREADS,
+}  # fmt: skip

@@ -31,8 +31,10 @@ def flat_params(params: Sequence[tuple[str, t.Type]]) -> list[tuple[str, str, st
     for name, kind in params:
         if isinstance(kind, t.ViewType):
             align = t.size_and_align(kind.element)[1]
-            access = "noalias" if kind.mutable else "noalias readonly"
-            flat.append(("ptr", f"{access} align {align}", f"%{name}.p"))
+            access = "noalias " if kind.mutable else "noalias readonly "
+            if t.is_shared(kind.element):
+                access = ""  # other threads write it
+            flat.append(("ptr", f"{access}align {align}", f"%{name}.p"))
             flat += [("i64", "", f"%{name}.d{d}") for d in range(kind.rank)]
             flat += [("i64", "", f"%{name}.s{d}") for d in range(kind.rank if kind.strided else kind.rank - 1)]
         else:

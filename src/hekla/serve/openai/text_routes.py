@@ -1,7 +1,8 @@
 """The routes of models that write text."""
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 
 import orjson
@@ -12,11 +13,11 @@ from hekla.serve.http.coding import encode_body
 from hekla.serve.http.message import Exchange, Response
 from hekla.serve.http.router import Router
 from hekla.serve.openai.chat_answer import ChatForm
-from hekla.serve.openai.chat_request import read_chat
+from hekla.serve.openai.chat_request import read_chat, read_model
 from hekla.serve.openai.completions import CompletionForm, read_completion
 from hekla.serve.openai.draft import Draft
 from hekla.serve.openai.errors import tell_error
-from hekla.serve.openai.fields import Json
+from hekla.serve.openai.fields import Fields, Json, read_body
 from hekla.serve.openai.reply import Form, TextReply
 from hekla.serve.openai.responses_answer import ResponsesForm
 from hekla.serve.openai.responses_request import read_responses
@@ -34,6 +35,7 @@ class TextRoutes:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._store = ResponsesStore()
+        self._tasks: set[asyncio.Task[Response]] = set()
 
     def add_to(self, router: Router) -> None:
         """Add every route."""
@@ -47,6 +49,8 @@ class TextRoutes:
         router.add("DELETE", "/v1/responses/{response}", self._delete_response)
         router.add("POST", "/tokenize", self._tokenize)
         router.add("POST", "/detokenize", self._detokenize)
+        router.add("POST", "/v1/load_lora_adapter", self._load_adapter)
+        router.add("POST", "/v1/unload_lora_adapter", self._unload_adapter)
         router.add("GET", "/sla", self._board)
 
     def _chat(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
@@ -88,6 +92,37 @@ class TextRoutes:
         model, _ = self._model(name)
         _answer(exchange, detokenized(tokens, model.engine))
 
+    def _load_adapter(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        asked = read_adapter(exchange, ("model", "lora_name", "lora_path"))
+        model = self._one_model(asked)
+        name, folder = asked.needed_text("lora_name", "a name"), asked.needed_text("lora_path", "a folder")
+        self._keep(exchange.run(self._changed(model.load_adapter(name, folder), model, name)))
+
+    def _unload_adapter(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
+        asked = read_adapter(exchange, ("model", "lora_name"))
+        model = self._one_model(asked)
+        name = asked.needed_text("lora_name", "a name")
+        self._keep(exchange.run(self._changed(model.unload_adapter(name), model, name)))
+
+    async def _changed(self, change: Coroutine[None, None, None], model: TextModel, name: str) -> Response:
+        await change
+        adapters = list(model.runner.status.adapters)
+        return Response(200, (orjson.dumps({"id": f"{model.name}:{name}", "adapters": adapters}),))
+
+    def _keep(self, task: asyncio.Task[Response]) -> None:
+        self._tasks.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(self._tasks.discard)
+
+    def _one_model(self, asked: Fields) -> TextModel:
+        """Return the model named, or the only one there is, as vLLM has it."""
+        if asked.has("model"):
+            return self._model(read_model(asked))[0]
+        models = self._service.text_models()
+        if len(models) != 1:
+            names = ", ".join(sorted({model.name for model in models})) or "none"
+            raise asked.error("model", "must be the name of a model", f"these write text: {names}")
+        return models[0]
+
     def _board(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
         _answer(exchange, {"models": board(self._service.text_models())})
 
@@ -125,6 +160,11 @@ class TextRoutes:
                 cure=nearest_name(adapter, model.runner.status.adapters),
             )
         return model, adapter
+
+
+def read_adapter(exchange: Exchange, known: Sequence[str]) -> Fields:
+    """Return the request in a body. Errors: InputError with the JSON path."""
+    return Fields(read_body(exchange.body), "$", known)
 
 
 def _with_adapter(wish: TextWish, adapter: str) -> TextWish:

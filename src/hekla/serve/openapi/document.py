@@ -161,8 +161,10 @@ def _texts() -> list[tuple[str, str, Json]]:
     for path, summary, takes, answers in (
         ("/tokenize", "Text or a chat to tokens", "TokenizeRequest", "Tokenized"),
         ("/detokenize", "Tokens to text", "DetokenizeRequest", "Detokenized"),
+        ("/v1/load_lora_adapter", "Load a LoRA adapter", "LoadAdapterRequest", "Adapters"),
+        ("/v1/unload_lora_adapter", "Forget a LoRA adapter", "UnloadAdapterRequest", "Adapters"),
     ):
-        operation = _operation(_OPENAI, summary, answers, takes=takes, refusals=(*_REQUEST, 503), required=True)
+        operation = _operation(_OPENAI, summary, answers, takes=takes, refusals=(*_REQUEST, 409, 503), required=True)
         rows.append((path, "post", operation))
     response = f"{_V1}/responses/{{response}}"
     return [

@@ -179,5 +179,17 @@ TEXT_SCHEMAS: Mapping[str, Json] = {
     ),
     "DetokenizeRequest": _request({"model": _STRING, "tokens": _list(_TOKEN)}, ["model", "tokens"]),
     "Detokenized": _answer({"prompt": _STRING}),
+    "LoadAdapterRequest": _request(
+        {
+            "model": _said(_STRING, "may be left out where one model writes text"),
+            "lora_name": {"type": "string", "minLength": 1, "maxLength": 128},
+            "lora_path": _said({"type": "string", "minLength": 1}, "a folder below the model's version folder"),
+        },
+        ["lora_name", "lora_path"],
+    ),
+    "UnloadAdapterRequest": _request(
+        {"model": _STRING, "lora_name": {"type": "string", "minLength": 1}}, ["lora_name"]
+    ),
+    "Adapters": _answer({"id": _said(_STRING, "model:adapter"), "adapters": _list(_STRING)}),
     "SlaBoard": _answer({"models": _list(_OBJECT)}),
 }

@@ -5,30 +5,36 @@ import contextlib
 import itertools
 import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from hekla.base.errors import (
     CancelledError,
+    ConfigError,
     EngineError,
     HeklaError,
     InputError,
+    NotFoundError,
     OverloadedError,
     UnavailableError,
+    quoted,
 )
 from hekla.protocols.text_engine import RequestId, TextEngine, TextModelInfo, TextRequest, TokenEvent
 from hekla.serve.config import ModelConfig
 from hekla.serve.observe.statistics import ModelStatistics
 from hekla.serve.text.prepare import Terms, prepare
-from hekla.serve.text.runner import Submission, TextRunner
+from hekla.serve.text.runner import Errand, Submission, TextRunner
 from hekla.serve.text.statistics import TextStatistics
 from hekla.serve.text.timeline import Timeline
 from hekla.serve.text.wish import Begun, Receiver, TextWish
 
 _RATE_ANSWERS = 8  # over which the measured rate is a running mean
 _MOST_SENT = 4096  # as many as tokens' times are kept
+_ADAPTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _log = logging.getLogger(__name__)
 
 # Called when a request has ended, where requests are traced.
@@ -78,7 +84,9 @@ class TextModel:
         self.statistics, self.text_statistics = statistics, TextStatistics()
         self._on_text = on_text
         self._loop = asyncio.get_running_loop()
-        self._runner = TextRunner(engine, make_engine, self, idle_s)
+        self._adapters: dict[str, Path] = {}  # loaded since the start: an engine that is made again loads them too
+        self._make_first, self._idle_s = make_engine, idle_s
+        self._runner = TextRunner(engine, self._make_engine, self, idle_s)
         self._ids = itertools.count(1)
         self._live: dict[RequestId, tuple[Generation, int]] = {}
         self._waiting = 0  # requests without a first token
@@ -88,7 +96,6 @@ class TextModel:
         self._none_left = asyncio.Event()
         self._to_prepare: queue.SimpleQueue[tuple[Generation, Terms] | None] = queue.SimpleQueue()
         self._preparer = threading.Thread(target=self._prepare_all, name="hekla-text-prompts", daemon=True)
-        self._make_engine, self._idle_s = make_engine, idle_s
         self._longest_step_s = config.queue.run_timeout_ms / 1e3
         self._watch: asyncio.TimerHandle | None = None
         self._preparer.start()
@@ -132,8 +139,13 @@ class TextModel:
         Errors: UnavailableError, OverloadedError (at once, nothing was computed); InputError for a priority.
         """
         count = len(wish.prompts) * wish.answers
-        terms = self._terms(wish)
-        self._admit(count)
+        try:
+            terms = self._terms(wish)
+            self._admit(count)
+        except HeklaError as error:
+            if wish.is_counted:
+                self.statistics.failed(error, time.monotonic() - wish.received_s)
+            raise
         generation = Generation(self, wish, receiver, [RequestId(next(self._ids)) for _ in range(count)])
         if not self._live:
             self._last_end_s = time.monotonic()
@@ -177,6 +189,51 @@ class TextModel:
         self._to_prepare.put(None)
         self._preparer.join()
         self._runner.close()
+
+    # Adapters
+
+    async def load_adapter(self, name: str, folder: str) -> None:
+        """Make an adapter ready, between two steps; `folder` is below the version's own.
+
+        Errors: InputError for a name, a folder or files that will not do; NotFoundError, ConflictError, TooLargeError.
+        """
+        if not _ADAPTER.fullmatch(name):
+            raise InputError(f"is {quoted(name)}", where="$.lora_name", cure="letters, digits, '.', '_' and '-'")
+        own = self.config.path.parent / str(self.version)
+        path = (own / folder).resolve()
+        if not folder or not path.is_relative_to(own.resolve()):
+            raise InputError("leads out of the model's folder", where="$.lora_path", cure=f"put it below {own}")
+        if not await asyncio.to_thread(path.is_dir):
+            raise NotFoundError(f"the model has no folder {quoted(folder)}", where="$.lora_path")
+        try:
+            await self._errand(lambda engine: engine.load_adapter(name, path))
+        except ConfigError as error:  # the caller chose the files: not a fault of the server's own
+            raise InputError(error.message, where="$.lora_path", cure=error.cure) from error
+        self._adapters[name] = path
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forget an adapter. Errors: NotFoundError; ConflictError while a request uses it."""
+        await self._errand(lambda engine: engine.unload_adapter(name))
+        self._adapters.pop(name, None)
+
+    async def _errand(self, call: Callable[[TextEngine], None]) -> None:
+        if not self.is_ready:
+            raise UnavailableError("is not ready", where=f"model {self.name!r}", cure="retry")
+        ended: asyncio.Future[HeklaError | None] = self._loop.create_future()
+        self._runner.run(Errand(call, lambda error: None if ended.cancelled() else ended.set_result(error)))
+        failure = await ended
+        if failure is not None:
+            raise failure
+
+    def _make_engine(self) -> TextEngine:
+        """Return another engine, on its thread."""
+        engine = self._make_first()
+        for name, path in tuple(self._adapters.items()):
+            try:
+                engine.load_adapter(name, path)
+            except HeklaError as error:
+                _log.error("the adapter %s was lost with its engine: %s", name, error)
+        return engine
 
     def _look_for_hang(self) -> None:
         """Give up an engine whose step takes longer than it may, with its thread, and make another."""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -31,6 +32,14 @@ class Submission(Protocol):
     @property
     def is_cancelled(self) -> bool:
         """True if nobody waits any more. Read on the engine's thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something to be done with the engine between two steps; `done` is called on the loop, with the error if any."""
+
+    call: Callable[[TextEngine], None]
+    done: Callable[[HeklaError | None], None]
 
 
 class Watcher(Protocol):
@@ -65,7 +74,7 @@ class TextRunner:
         self._make_engine, self._watcher, self._idle_s = make_engine, watcher, idle_s
         self._loop = asyncio.get_running_loop()
         # What others hand over and what the loop is told: appended and taken one by one, which needs no lock.
-        self._commands: deque[Submission | RequestId] = deque()
+        self._commands: deque[Submission | RequestId | Errand] = deque()
         self._news: deque[Callable[[], None]] = deque()
         self._is_posted = False
         self._wake = threading.Event()
@@ -86,6 +95,11 @@ class TextRunner:
     def cancel(self, request_ids: Sequence[RequestId]) -> None:
         """Take requests out before the next step. Any thread."""
         self._commands.extend(request_ids)
+        self._wake.set()
+
+    def run(self, errand: Errand) -> None:
+        """Do something before the next step. Any thread."""
+        self._commands.append(errand)
         self._wake.set()
 
     @property
@@ -133,8 +147,22 @@ class TextRunner:
             command = self._commands.popleft()
             if isinstance(command, int):
                 self._guarded(partial(self.engine.cancel, command))
+            elif isinstance(command, Errand):
+                self._run(command)
             elif not command.is_cancelled:
                 self._submit(command)
+
+    def _run(self, errand: Errand) -> None:
+        failure: HeklaError | None = None
+        try:
+            errand.call(self.engine)
+        except HeklaError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - a plug-in's code: the engine's requests go on
+            _log.exception("a text engine could not do what it was asked to")
+            failure = EngineError(f"{type(error).__name__}: {error}")
+        self._look()
+        self._tell(partial(errand.done, failure))
 
     def _submit(self, submission: Submission) -> None:
         taken: list[RequestId] = []
@@ -212,7 +240,9 @@ class TextRunner:
         error = UnavailableError("the model's engine failed and is being loaded again", cure="retry")
         while self._commands:
             command = self._commands.popleft()
-            if not isinstance(command, int):
+            if isinstance(command, Errand):
+                self._tell(partial(command.done, error))
+            elif not isinstance(command, int):
                 self._tell(partial(self._watcher.on_refused, command, error))
 
     def _tell(self, news: Callable[[], None]) -> None:

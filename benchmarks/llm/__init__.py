@@ -1,0 +1,1 @@
+"""Language models beside their peers: `python -m benchmarks.llm --help`."""

@@ -1,0 +1,7 @@
+from hekla.lang import Mutex, View, i64, kernel, lock
+
+
+@kernel
+def program(m: View[Mutex[i64], 1]) -> i64:
+    with lock(m[0]) as value:
+        return value

@@ -1,0 +1,9 @@
+from hekla.lang import View, f32, kernel, parallel
+
+
+@kernel
+def program(x: View[f32, 1]) -> f32:
+    low = x[0]
+    for i in parallel(len(x), reduce_min=low):
+        low = min(low, x[i])
+    return low

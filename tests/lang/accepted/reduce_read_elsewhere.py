@@ -1,0 +1,10 @@
+from hekla.lang import View, f32, kernel, parallel
+
+
+@kernel
+def program(x: View[f32, 1]) -> f32:
+    total = f32(0.0)
+    for i in parallel(len(x), reduce_add=total):
+        if x[i] < 10.0:
+            total += x[i]
+    return total

@@ -1,0 +1,14 @@
+from hekla.lang import Atomic, MutView, i64, kernel, parallel, struct
+
+
+@struct
+class Stats:
+    hits: Atomic[i64]
+    last: i64
+
+
+@kernel
+def program(stats: MutView[Stats, 1]):
+    for i in parallel(8):
+        stats[0].hits.add(1)
+        stats[i].last = 1

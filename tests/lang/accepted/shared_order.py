@@ -1,0 +1,6 @@
+from hekla.lang import Atomic, View, i64, kernel
+
+
+@kernel
+def program(counts: View[Atomic[i64], 1]) -> i64:
+    return counts[0].load(order="acquire")

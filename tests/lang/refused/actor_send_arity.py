@@ -1,0 +1,16 @@
+# expect: KernelTypeError 16:5 Counter.add takes 1 values (n), got 2
+from hekla.lang import View, i64, kernel
+from hekla.lang.actors import Address, actor
+
+
+@actor
+class Counter:
+    total: i64 = 0
+
+    def add(self, n: i64):
+        self.total += n
+
+
+@kernel
+def program(to: Address[Counter]):
+    to.add.send(1, 2)

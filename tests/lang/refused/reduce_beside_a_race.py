@@ -1,0 +1,11 @@
+# expect: RaceError 10:9 iterations 0 and 1 may write the same place of 'y'
+from hekla.lang import MutView, View, f32, kernel, parallel
+
+
+@kernel
+def program(x: View[f32, 1], y: MutView[f32, 1]) -> f32:
+    total = f32(0.0)
+    for i in parallel(len(x), reduce_add=total):
+        total += x[i]
+        y[i // 2] = x[i]
+    return total

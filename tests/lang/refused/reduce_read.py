@@ -1,0 +1,10 @@
+# expect: KernelTypeError 9:25 'total' has no value until all iterations are done
+from hekla.lang import View, f32, kernel, parallel
+
+
+@kernel
+def program(x: View[f32, 1]) -> f32:
+    total = f32(0.0)
+    for i in parallel(len(x), reduce_add=total):
+        total += x[i] * total
+    return total

@@ -1,14 +1,14 @@
 """What a server's own configuration file says about interfaces, as values; `server_toml` reads it.
 
-    [apis.vector]                      # an entry point of `hekla.apis`
-    folder = "data/vector"
-    threads = 2
+[apis.vector]                      # an entry point of `hekla.apis`
+folder = "data/vector"
+threads = 2
 
-    [[apis.vector.keys]]
-    key_env = "ACME_KEY"               # or key = "..."
-    tenant = "acme"
-    rights = "write"
-    collections = ["docs", "acme-*"]
+[[apis.vector.keys]]
+key_env = "ACME_KEY"               # or key = "..."
+tenant = "acme"
+rights = "write"
+collections = ["docs", "acme-*"]
 """
 
 from collections.abc import Mapping

@@ -36,7 +36,9 @@ class Embedding:
         except UnicodeEncodeError:
             raise InputError("is not valid Unicode text", where="$.text") from None
         answer: Future[InferResponse | HeklaError] = Future()
-        self._loop.call_soon_threadsafe(self._ask, InferRequest(model, {"text": encoded}, outputs=("embedding",)), answer)
+        self._loop.call_soon_threadsafe(
+            self._ask, InferRequest(model, {"text": encoded}, outputs=("embedding",)), answer
+        )
         found = answer.result()
         if isinstance(found, HeklaError):
             raise found

@@ -195,5 +195,3 @@ def _page_or(page: Response, handle: HttpRoute) -> HttpRoute:
             handle(exchange, parameters)
 
     return choose
-
-

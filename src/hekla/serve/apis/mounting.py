@@ -10,6 +10,9 @@ from hekla.protocols.api import ApiLoader, ApiServices, ApiSource
 from hekla.serve.apis.config import ApiConfig
 from hekla.serve.apis.embedding import Embedding
 from hekla.serve.apis.mounted import MountedApi
+from hekla.serve.grpc.method import Method
+from hekla.serve.http.message import Response
+from hekla.serve.http.router import Router
 from hekla.serve.service import Service
 
 
@@ -48,13 +51,22 @@ class Mounts:
             for path, item in own["paths"].items():
                 paths[path] = {**paths.get(path, {}), **item}
             schemas |= own["components"]["schemas"]
-            names = {tag for item in own["paths"].values() for one in item.values() if "tags" in one for tag in one["tags"]}
+            names = {
+                tag for item in own["paths"].values() for one in item.values() if "tags" in one for tag in one["tags"]
+            }
             tags += [{"name": tag} for tag in sorted(names)]
         return {**document, "tags": tags, "paths": paths, "components": {"schemas": schemas}}
+
+    def add_to(self, router: Router, pages: Mapping[str, Response]) -> None:
+        """Add every route. pages: what browsers get where a route has the path of one."""
+        for mounted in self.apis:
+            mounted.add_to(router, pages)
+
+    def methods(self) -> dict[bytes, Method]:
+        """Return every remote procedure by path."""
+        return {path: method for mounted in self.apis for path, method in mounted.methods().items()}
 
     async def close(self) -> None:
         """Finish what was accepted, close every interface."""
         for mounted in self.apis:
             await asyncio.to_thread(mounted.close)
-
-

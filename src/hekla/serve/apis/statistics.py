@@ -49,12 +49,14 @@ class ApiCollector(Collector):
         for api in apis:
             for (*row, status), count in list(api.statistics.statuses.items()):
                 requests.add_metric((api.name, *map(str, row), str(status)), count)
-            for row, seen in list(api.statistics.durations.items()):
-                durations.add_metric((api.name, *row), seen.cumulative(), seen.total)
+            for labelled, seen in list(api.statistics.durations.items()):
+                durations.add_metric((api.name, *labelled), seen.cumulative(), seen.total)
             waiting.add_metric((api.name,), api.waiting)
             for name, values in api.api.metrics().items():
                 full = f"hekla_{api.name}_{name}"
-                gauge = gauges.setdefault(full, GaugeMetricFamily(full, f"{name} of a collection.", labels=("collection",)))
+                gauge = gauges.setdefault(
+                    full, GaugeMetricFamily(full, f"{name} of a collection.", labels=("collection",))
+                )
                 for collection, value in values.items():
                     gauge.add_metric((collection,), value)
         yield requests

@@ -52,6 +52,13 @@ def test_the_commands_are_these() -> None:
         "quantize",
         "serve",
         "up",
+        "vector bench",
+        "vector create",
+        "vector import",
+        "vector info",
+        "vector search",
+        "vector snapshot",
+        "vector verify",
         "version",
     ]
 

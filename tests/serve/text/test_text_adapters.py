@@ -94,7 +94,7 @@ def test_an_engine_that_is_made_again_has_them_too(tmp_path: Path) -> None:
 
     async def test() -> str:
         async with text_world(path=tmp_path / "model.toml") as world:
-            await world.model.load_adapter("rain", "rain")
+            await world.model.adapters.load("rain", "rain")
             world.engines[0].fail_step = broken()
             await Reader(world.model, TextWish(("x",))).failure()
             await until(lambda: world.model.is_ready and "rain" in world.engines[-1].status().adapters)

@@ -1,6 +1,7 @@
 """Every kind of query against its definition, on points in memory, in a segment, and in both."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -283,3 +284,12 @@ def test_wrong_queries_name_their_place(collection: Collection) -> None:
 
 def deep_filter(depth: int) -> Filter:
     return Filter((deep_filter(depth - 1),)) if depth else Filter()
+
+
+def test_large_whole_numbers_are_ordered_exactly(tmp_path: Path) -> None:
+    schema = CollectionSchema({}, fields={"at": FieldSchema("integer")}, sync="off")
+    with Collection.create(tmp_path / "points", schema, has_upkeep=False) as collection:
+        collection.upsert([Point(key, {}, {"at": 2**40 + 3 - key}) for key in range(4)])
+        found = collection.query(Search(OrderBy("at"))).points
+        assert [point.id for point in found] == [3, 2, 1, 0]
+        assert [point.score for point in found] == [2**40 + n for n in range(4)]

@@ -252,7 +252,7 @@ class _Run:
             best = likes.max(axis=0, initial=-np.inf)
             worst = dislikes.max(axis=0, initial=-np.inf)
             scores = np.where(best > worst, _squashed(best), -_squashed(worst))
-        return best_of([replace(candidates, rank=(-scores).astype(np.float32))], self._limit)
+        return best_of([replace(candidates, rank=(-scores).astype(np.float64))], self._limit)
 
     def _discovered(self, query: Discover) -> Hits:
         targets = self._examples([] if query.target is None else [query.target], query.using, "target")
@@ -267,7 +267,7 @@ class _Run:
             scores += np.sign(apart) if targets else np.minimum(apart, 0)
         if targets:
             scores += _squashed(self._similarities(candidates, targets, query.using)[0])
-        return best_of([replace(candidates, rank=-scores)], self._limit)
+        return best_of([replace(candidates, rank=(-scores).astype(np.float64))], self._limit)
 
     def _examples(self, examples: Sequence[Example], using: str, name: str) -> list[AnyArray]:
         return [self._dense(value, using, f"{self._where}.{name}[{i}]") for i, value in enumerate(examples)]

@@ -24,7 +24,7 @@ def fused(lists: Sequence[Hits], fusion: Fusion, limit: int) -> Hits:
     part = np.concatenate([hits.part for hits in lists])[first]
     row = np.concatenate([hits.row for hits in lists])[first]
     is_complete = all(hits.is_complete for hits in lists)
-    return best_of([Hits(part, row, -totals.astype(np.float32), is_complete)], limit)
+    return best_of([Hits(part, row, -totals.astype(np.float64), is_complete)], limit)
 
 
 def _scores(hits: Hits, fusion: Fusion, weight: float) -> AnyArray:

@@ -94,7 +94,7 @@ class CompiledRunner:
         pages = budget_bytes // page_bytes
         if pages < 1:
             raise TooLargeError("one page of keys and values", limit=f"{budget_bytes} bytes", got=f"{page_bytes} bytes")
-        dimensions = (layers, pages, shape.kv_heads * self._page_tokens)
+        dimensions = (pages, layers, shape.kv_heads * self._page_tokens)
         count = pages * positions
         self._keys, self._values = (
             zeros(count * shape.head_room, dtype.type).reshape(*dimensions, shape.head_room) for _ in range(2)
@@ -191,7 +191,7 @@ class CompiledRunner:
         """Copy one page, all layers: copy-on-write."""
         for array in (self._keys, self._values, self._key_scales, self._value_scales):
             if array.size:
-                array[:, target] = array[:, source]
+                array[target] = array[source]
 
     def load_adapter(self, slot: int, deltas: Sequence[LoraDelta]) -> None:
         """Hold a LoRA adapter in a slot. Errors: TooLargeError past the memory allowed; ModelFileError."""

@@ -35,6 +35,7 @@ IDS = [" ".join(path) for path, _ in ALL]
 
 def test_the_commands_are_these() -> None:
     assert sorted(IDS) == [
+        "bench llm",
         "build",
         "chat",
         "doctor",

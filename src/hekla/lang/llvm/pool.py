@@ -17,19 +17,24 @@ A launch while the pool is busy (a loop within a loop, a second Python thread) r
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import platform
 from functools import cache
 
-import llvmlite.binding as llvm
-
 from hekla.base.errors import UnsupportedError
+from hekla.lang import types as t
+from hekla.lang.host import this_processor
+from hekla.lang.interface import Interface
+from hekla.lang.keys import compiler
+from hekla.lang.llvm.built import Built
 from hekla.lang.llvm.cache import CodeCache
-from hekla.lang.llvm.codegen import Flags, object_code
-from hekla.lang.llvm.target import host_target
+from hekla.lang.llvm.image import Image, ImageInMemory
 from hekla.lang.llvm.threads import FUTEX_CALLS, PAUSES
+from hekla.runtime.limits import usable_cpus
 
 POOL_BYTES = 384
+RUN, BEGIN = "hekla_pool_run", "hekla_pool_start"
 SPINS = 2000  # pauses before a thread sleeps
 
 HANDS = """
@@ -243,17 +248,12 @@ class ThreadPool:
         if platform.system() != "Linux" or machine not in FUTEX_CALLS:
             raise UnsupportedError(f"parallel loops need futexes of Linux, not {platform.system()} on {machine}")
         text = (HANDS + TAKE_AND_RUN + START).replace("FUTEX", str(FUTEX_CALLS[machine])).replace("SPINS", str(SPINS))
-        target = host_target()
-        text = f'target triple = "{target.triple}"\n' + text.replace("PAUSE", PAUSES[machine])
-        code, _ = object_code(text, target, Flags(), cache or CodeCache.standard())
-        self._jit = llvm.create_lljit_compiler()
-        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
-        builder.export_symbol("hekla_pool_run").export_symbol("hekla_pool_start")
-        self._library = builder.link(self._jit, "hekla.pool")
+        self._code = ImageInMemory(_image(text.replace("PAUSE", PAUSES[machine]), cache or CodeCache.standard()))
+        addresses = self._code.addresses
         self._memory = ctypes.create_string_buffer(POOL_BYTES + 64)
         self.address = -(-ctypes.addressof(self._memory) // 64) * 64
-        self.run_address: int = self._library["hekla_pool_run"]
-        start = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(self._library["hekla_pool_start"])
+        self.run_address: int = addresses[RUN]
+        start = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(addresses[BEGIN])
         self.workers: int = start(self.address, workers) if workers else 0
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))  # threads run in this memory until the process ends
         os.register_at_fork(after_in_child=self._forget_workers)
@@ -263,10 +263,29 @@ class ThreadPool:
         self.workers = 0
 
 
+def _image(text: str, cache: CodeCache) -> Image:
+    """Return the pool's linked code; where the cache has it, without LLVM."""
+    whole = "\0".join([RUN, compiler(), this_processor(), text])
+    key = hashlib.sha256(whole.encode()).hexdigest() if this_processor() else ""
+    kept = Built.kept(cache, key) if key else None
+    if kept is not None:
+        return kept.image
+    from hekla.lang.llvm.codegen import Flags, object_code
+    from hekla.lang.llvm.link_image import link_image
+    from hekla.lang.llvm.target import host_target
+
+    target = host_target()
+    code, _ = object_code(f'target triple = "{target.triple}"\n{text}', target, Flags(), cache)
+    image = link_image(code, [RUN, BEGIN])
+    if key:
+        Built(Interface(RUN, (), t.none), image).keep(cache, key)
+    return image
+
+
 @cache
 def standard_pool() -> ThreadPool:
-    """Return the process's pool: as many threads as processors, the caller's included; HEKLA_THREADS overrides."""
-    threads = len(os.sched_getaffinity(0))
+    """Return the process's pool: a thread for each processor it may use, the caller's too; HEKLA_THREADS overrides."""
+    threads = usable_cpus()
     with contextlib.suppress(ValueError):
         threads = max(1, int(os.environ.get("HEKLA_THREADS", threads)))
     return ThreadPool(threads - 1)

@@ -29,6 +29,6 @@ def test_recall_counts_what_was_found() -> None:
 def test_a_rate_lies_between_the_points_around_the_recall() -> None:
     points = [[10, 0.8, 1000.0], [20, 0.9, 100.0], [30, 0.97, 90.0]]
     assert rate_at(points, 0.85, 2) == pytest.approx(316.2, rel=1e-3)
-    assert rate_at(points, 0.9, 2) == 100.0
+    assert rate_at(points, 0.9, 2) == pytest.approx(100)
     assert rate_at(points, 0.5, 2) == 1000.0
     assert rate_at(points, 0.99, 2) is None

@@ -68,6 +68,7 @@ from hekla.lang import (
     Array,
     Const,
     MutView,
+    Vec,
     View,
     bitcast,
     buffer,
@@ -76,9 +77,11 @@ from hekla.lang import (
     i64,
     index,
     kernel,
+    load,
     parallel,
     popcount,
     prefetch,
+    reduce_add,
     trailing_zeros,
     u32,
     u64,
@@ -406,8 +409,20 @@ def scan_allowed(
 @kernel
 def count_passing(allowed: View[u64, 1], dead: View[u64, 1], n: index) -> index:
     """Return how many of the first n nodes are allowed and not dead."""
-    total = u64(0)
-    for at in range(0, n, 64):
+    sums = Vec[u64, 8](0)
+    whole = n // 64
+    if len(allowed) > 0:
+        whole = min(whole, len(allowed))
+    start = 0
+    while start + 8 <= whole:
+        words = Vec[u64, 8](FULL_KEY)
+        if len(allowed) > 0:
+            words = load(allowed, start, width=8)
+        words &= ~load(dead, min(start, len(dead)), width=8, count=len(dead) - start)
+        sums += popcount(words)
+        start += 8
+    total = reduce_add(sums)
+    for at in range(64 * start, n, 64):
         word = u64(FULL_KEY)
         if len(allowed) > 0:
             word = allowed[at // 64] if at // 64 < len(allowed) else u64(0)
@@ -550,7 +565,27 @@ def cases(rng, own=0):
     return made
 
 
+def count_kernel_cases(rng):
+    """Bitmaps of all lengths around eight words; nodes that fill them and not."""
+    words = rng.integers(0, 1 << 63, (2, 30), dtype=np.uint64)
+    return [
+        (words[0, :a].copy(), words[1, :b].copy(), n)
+        for n in (0, 70, 512, 1100) for a, b in ((0, 0), (18, 0), (0, 5), (17, 18), (3, 30))
+    ]  # fmt: skip
+
+
+def reference_count_passing(allowed, dead, n):
+    """Say it in NumPy."""
+
+    def bits(bitmap):
+        found = np.unpackbits(bitmap.view(np.uint8), bitorder="little")[:n]
+        return np.pad(found, (0, n - len(found)))
+
+    return int(((bits(allowed) if len(allowed) else np.ones(n)) * (1 - bits(dead))).sum())
+
+
 SWEEPS = (
+    Sweep(count_passing, reference_count_passing, count_kernel_cases),
     Sweep(walk_and_scan, reference_walk_and_scan, cases, 1e-4, 1e-4, (("own", 0),), "walk_and_scan"),
     Sweep(
         walk_and_scan,

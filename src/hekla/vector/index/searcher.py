@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, ShapeError
 from hekla.kernels.graph_estimate import PLANES
-from hekla.kernels.graph_search import count_passing, scan_allowed, search_many, search_one, split_keys
+from hekla.kernels.graph_scan import count_passing, scan_allowed, split_keys
+from hekla.kernels.graph_search import search_many, search_one
 from hekla.kernels.graph_state import (
     ALL_HOPS,
     DONE,

@@ -129,6 +129,7 @@ def test_a_wrong_completion_is_refused_with_its_path(
         (b'{"model": "words", "messages": [{"role": "user", "content": "\\ud800"}]}', ""),
         (b'{"model": "words"', "not JSON"),
         (b"[]", "must be a JSON object"),
+        (b'{"model": "words", "x": 1, "messages": ' + b'[{"x": ' * 900 + b"1" + b"}]" * 900 + b"}", ""),
         (b'{"model": "words", "seed": 1, "messages": [{"role": "user", "content": "x"}], "seed": 2}', "is given twice"),
     ],
 )

@@ -95,7 +95,7 @@ def page_weights(
     """Turn the scores of a page into weights; row r is of the token at `position` + r // group."""
     whole = (count + 15) // 16
     places = iota(i32, width=16)
-    for r in unroll(range(rows)):
+    for r in range(rows):
         newest = i32(last - first_position)
         if is_causal:
             newest = i32(position + r // group - first_position)

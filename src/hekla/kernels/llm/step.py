@@ -52,6 +52,7 @@ from hekla.lang.math import tanh
 MATRIX_NAMES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 MATRICES = len(MATRIX_NAMES)
 LAYER_COLUMNS = ("rotary", "pairs", "window")
+FEW_TASKS = 4
 K = TypeParam("K")
 
 
@@ -83,22 +84,36 @@ def attention(
     value_scales: View[f32, 1], out: MutView[f32, 1], *, shape: Const,
 ):  # fmt: skip
     """Attend all tiles, the last first: they are the longest."""
-    for task in parallel(count * shape.kv_heads, unproved="each writes its own tokens' own heads"):
-        head = task // count
-        tile = count - 1 - task % count
+    half: Const = max(1, shape.group // 2)
+    parts = 1
+    if shape.group % 2 == 0 and count == len(positions) and count * shape.kv_heads <= FEW_TASKS:
+        parts = 2  # a few single tokens: half of the heads each, or a thread would have nothing to do
+    for task in parallel(count * shape.kv_heads * parts, unproved="each writes its own tokens' own heads"):
+        part = task % parts
+        head = task // parts // count
+        tile = count - 1 - task // parts % count
         first = index(tiles[tile, 1])
-        column = head * shape.group * shape.head_room
-        for tokens in unroll(token_counts(shape)):
-            if index(tiles[tile, 2]) == tokens:
-                position = index(positions[first])
-                attend(
-                    wide, first * shape.wide_stride + column, keys, key_scales, values, value_scales,
-                    page_table[index(tiles[tile, 0])], layer_page, shape.kv_heads, head, position,
-                    position + tokens - 1, window, out, first * shape.stride + column,
-                    tokens=tokens, group=shape.group, stride=shape.wide_stride, out_stride=shape.stride,
-                    head_width=shape.head_room, page=shape.page, cap=shape.attention_cap, is_scaled=shape.kv == "int8",
-                    is_causal=True,
-                )  # fmt: skip
+        column = (head * shape.group + part * half) * shape.head_room
+        position = index(positions[first])
+        row = page_table[index(tiles[tile, 0])]
+        if parts == 2:
+            attend(
+                wide, first * shape.wide_stride + column, keys, key_scales, values, value_scales, row, layer_page,
+                shape.kv_heads, head, position, position, window, out, first * shape.stride + column,
+                tokens=1, group=half, stride=shape.wide_stride, out_stride=shape.stride, head_width=shape.head_room,
+                page=shape.page, cap=shape.attention_cap, is_scaled=shape.kv == "int8", is_causal=True,
+            )  # fmt: skip
+        else:
+            for tokens in unroll(token_counts(shape)):
+                if index(tiles[tile, 2]) == tokens:
+                    attend(
+                        wide, first * shape.wide_stride + column, keys, key_scales, values, value_scales, row,
+                        layer_page, shape.kv_heads, head, position, position + tokens - 1, window,
+                        out, first * shape.stride + column,
+                        tokens=tokens, group=shape.group, stride=shape.wide_stride, out_stride=shape.stride,
+                        head_width=shape.head_room, page=shape.page, cap=shape.attention_cap,
+                        is_scaled=shape.kv == "int8", is_causal=True,
+                    )  # fmt: skip
 
 
 @comptime

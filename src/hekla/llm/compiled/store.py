@@ -1,7 +1,8 @@
 """Packed weights kept on disk between processes, and mapped.
 
-One file for each model and layout, beside the compiled code. It is named by what decides its bytes: the model files'
-paths, sizes, times of change and heads, the layout's version, and the plan's table. Two processes may pack at once:
+One file for each model and layout, beside the compiled code. It is named by the model's place, then by what decides its
+bytes: the model files' paths, sizes, times of change and heads, the layout's version, and the plan's table. Of one
+place the two newest are kept. Two processes may pack at once:
 each writes a temporary file of its own and renames it. Where the disk takes none the weights stay in memory.
 
     offset  size  meaning
@@ -30,6 +31,7 @@ from hekla.llm.compiled.scratch import zeros
 U8 = NDArray[np.uint8]
 MAGIC = b"HEKLAPK1"
 START = 4096  # page aligned
+KEPT = 2  # packed weights of one model: those of two precisions, or of two versions of this program
 HEAD_BYTES = 1 << 16  # of each model file, hashed
 
 
@@ -62,7 +64,8 @@ def digest(files: Sequence[Path], plan: PackPlan) -> str:
         found.update(f"{file.resolve()} {state.st_size} {state.st_mtime_ns}".encode())
         with file.open("rb") as content:
             found.update(content.read(HEAD_BYTES))
-    return found.hexdigest()
+    place = hashlib.sha256("\0".join(str(file.resolve()) for file in files).encode())
+    return f"{place.hexdigest()[:16]}-{found.hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,26 @@ class WeightStore:
                 file.write(_header(name, len(memory)).ljust(START, b"\0"))
                 file.write(memory.data)
             os.replace(temporary, self.folder / f"{name}.weights")
+            self._forget(name.partition("-")[0])
         except OSError:
             if temporary and os.path.exists(temporary):
                 os.unlink(temporary)
             return False
         return True
 
+    def _forget(self, place: str) -> None:
+        """Remove all but the newest packed weights of a model's place; who has them mapped keeps them."""
+        assert self.folder is not None
+        for path in sorted(self.folder.glob(f"{place}-*.weights"), key=_age)[:-KEPT]:
+            path.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0  # somebody else removed it
+
 
 def _header(name: str, size: int) -> bytes:
-    return MAGIC + size.to_bytes(8, "little") + bytes.fromhex(name)
+    return MAGIC + size.to_bytes(8, "little") + bytes.fromhex(name.partition("-")[2])

@@ -91,7 +91,8 @@ def test_recommendations_are_the_same(both: Both, using: str, strategy: models.R
     ids = [record.id for record in both[1].scroll(NAME, scroll_filter=has(using), limit=40)[0]]
     for _ in range(5):
         chosen = [ids[int(i)] for i in rng.choice(len(ids), 4, replace=False)]
-        recommend = models.RecommendInput(positive=[*chosen[:2], dense(rng, using)], negative=chosen[2:])
+        examples: list[Any] = [*chosen[:2], dense(rng, using)]  # Any: ids and vectors
+        recommend = models.RecommendInput(positive=examples, negative=[*chosen[2:]])
         recommend.strategy = strategy
         ask(both, f"{strategy}", query=models.RecommendQuery(recommend=recommend), using=using, limit=12)
 
@@ -164,7 +165,7 @@ def test_points_come_back_whole(both: Both) -> None:
         assert one.vector.keys() == other.vector.keys()
         for name in DENSE:
             if name in one.vector:
-                np.testing.assert_allclose(one.vector[name], other.vector[name], rtol=1e-5)
+                np.testing.assert_allclose(np.array(one.vector[name]), np.array(other.vector[name]), rtol=1e-5)
 
 
 def by_id(record: models.Record) -> str:

@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,9 @@ def _condition(rng: np.random.Generator, depth: int) -> Any:  # Any: one of a do
         lambda: _field("number", range=models.Range(gte=low, lt=low + 40)),
         lambda: _field("price", range=models.Range(gt=low / 10)),
         lambda: _field("author.age", range=models.Range(lte=20 + low)),
-        lambda: _field("at", range=models.DatetimeRange(gte="2024-03-01T00:00:00Z", lt="2024-08-01T00:00:00Z")),
+        lambda: _field(
+            "at", range=models.DatetimeRange(gte=datetime(2024, 3, 1, tzinfo=UTC), lt=datetime(2024, 8, 1, tzinfo=UTC))
+        ),
         lambda: _field("tags", values_count=models.ValuesCount(gte=1, lt=3)),
         lambda: _field(
             "place", geo_radius=models.GeoRadius(center=models.GeoPoint(lat=10, lon=low), radius=4_000_000 + 1e4 * low)

@@ -16,8 +16,6 @@ Source:  beam search, Malkov and Yashunin, arXiv:1603.09320; codes beside the no
          filters within the walk, Patel et al., "ACORN", SIGMOD 2024.
 """
 
-import math
-
 import numpy as np
 
 from hekla.kernels.graph_compact import (
@@ -26,15 +24,13 @@ from hekla.kernels.graph_compact import (
     compact_blocks,
     compact_words,
     cut_query,
-    fetch_small,
-    small_distance,
 )
 from hekla.kernels.graph_encode import encode_blocks, own_vectors, sample_blocks
 from hekla.kernels.graph_estimate import PLANES, bit_planes, estimates, nearer, own_distance
 from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, HEADER, LEADS_TO_ROOTS_AT, neighbours_at
-from hekla.kernels.graph_pool import FULL_KEY, NODE_MASK, PASSING, TAKEN, distance_of, insert, key_of, node_of
-from hekla.kernels.graph_prune import fetch_own
+from hekla.kernels.graph_pool import NODE_MASK, PASSING, TAKEN, insert, key_of, node_of
 from hekla.kernels.graph_rotate import reference_rotate_rows, rotate, rotation_signs
+from hekla.kernels.graph_scan import count_passing, scan_allowed, split_keys
 from hekla.kernels.graph_state import (
     ALL_HOPS,
     DONE,
@@ -47,7 +43,6 @@ from hekla.kernels.graph_state import (
     STARTS,
     STATE_FOUND,
     STATE_HOPS,
-    STATE_NEXT,
     STATE_PASSING,
     STATE_SIZE,
     STATE_STEP,
@@ -73,11 +68,9 @@ from hekla.lang import (
     buffer,
     f32,
     i8,
-    i64,
     index,
     kernel,
     parallel,
-    popcount,
     prefetch,
     trailing_zeros,
     u32,
@@ -87,7 +80,6 @@ from hekla.lang.sweep import Sweep
 
 WORD, LINE = 64, 16
 KEPT = 12  # of the sweep
-NAN = math.nan
 
 
 @kernel(inline=True)
@@ -341,104 +333,6 @@ def search_many(
             )  # fmt: skip
             if states[i, STATE_STEP] == UNFINISHED:
                 forget(seen.mut(), touched.view(), states[i, STATE_TOUCHED])
-
-
-@kernel(inline=True)
-def fetch_node(blocks: View[u32, 2], node: index, width: index, *, own: Const):
-    if own == 0:
-        fetch_own(blocks, node, width)
-    else:
-        fetch_small(blocks, node, width, own=own)
-
-
-@kernel(inline=True)
-def node_measure(blocks: View[u32, 2], node: index, query: View[f32, 1], *, own: Const) -> f32:
-    if own == 0:
-        return own_distance(blocks, node, query) + bitcast(f32, blocks[node, ADDED_AT])
-    return small_distance(blocks, node, query, own=own) + bitcast(f32, blocks[node, SMALL_ADDED_AT])
-
-
-@kernel
-def scan_allowed(
-    blocks: View[u32, 2],
-    query: View[f32, 1],
-    allowed: View[u64, 1],
-    dead: View[u64, 1],
-    max_nodes: index,
-    best: MutView[u64, 1],
-    state: MutView[index, 1],
-    *,
-    own: Const,
-):
-    """Offer each node that is allowed and not dead to `best`, from STATE_NEXT on, at most max_nodes of them; query
-    is rotated.
-    """
-    n = blocks.shape[0]
-    at = state[STATE_NEXT]
-    waiting = Array[u32, 64](0)
-    done = 0
-    while at < n and done < max_nodes:
-        word = u64(FULL_KEY)
-        if len(allowed) > 0:
-            word = allowed[at // 64] if at // 64 < len(allowed) else u64(0)
-        if at // 64 < len(dead):
-            word &= ~dead[at // 64]
-        count = 0
-        while word != 0:
-            node = at + index(i64(trailing_zeros(word)))
-            word &= word - 1
-            if node < n:
-                fetch_node(blocks, node, len(query), own=own)
-                waiting[count] = u32(node)
-                count += 1
-        for i in range(count):
-            node = index(waiting[i])
-            distance = node_measure(blocks, node, query, own=own)
-            kept = state[STATE_FOUND]
-            if insert(best, kept, key_of(distance, u32(node))) < len(best) and kept < len(best):
-                state[STATE_FOUND] = kept + 1
-        done += count
-        at += 64
-    state[STATE_NEXT] = at
-    state[STATE_STEP] = DONE if at >= n else UNFINISHED
-
-
-@kernel
-def count_passing(allowed: View[u64, 1], dead: View[u64, 1], n: index) -> index:
-    """Return how many of the first n nodes are allowed and not dead."""
-    total = u64(0)
-    for at in range(0, n, 64):
-        word = u64(FULL_KEY)
-        if len(allowed) > 0:
-            word = allowed[at // 64] if at // 64 < len(allowed) else u64(0)
-        if at // 64 < len(dead):
-            word &= ~dead[at // 64]
-        if n - at < 64:
-            word &= (u64(1) << u64(n - at)) - 1
-        total += popcount(word)
-    return index(i64(total))
-
-
-@kernel
-def split_keys(
-    keys: View[u64, 2],
-    counts: View[index, 1],
-    factor: f32,
-    constants: View[f32, 1],
-    nodes: MutView[index, 2],
-    distances: MutView[f32, 2],
-):
-    """Write the nodes of keys, and their distances times the factor plus the row's constant; -1 and NaN past each
-    count.
-    """
-    for i in range(keys.shape[0]):
-        for j in range(nodes.shape[1]):
-            if j < counts[i]:
-                nodes[i, j] = node_of(keys[i, j])
-                distances[i, j] = distance_of(keys[i, j]) * factor + constants[i]
-            else:
-                nodes[i, j] = -1
-                distances[i, j] = NAN
 
 
 @kernel

@@ -124,6 +124,20 @@ def test_recall_holds_under_filters_correlated_with_the_query(
         assert share_found(index, points, query[None], Metric.L2, allowed=allowed) >= 0.98
 
 
+@pytest.mark.parametrize("share", [0.05, 0.4])
+def test_exact_distances_tell_apart_what_is_far_and_nearly_as_far(
+    index: GraphIndex, points: Floats, queries: Floats, share: float
+) -> None:
+    hits = 0
+    for query in queries[:10]:
+        distances = ((points - query) ** 2).sum(axis=1)
+        bitmap = bitmap_of(distances >= np.quantile(distances, 1 - share), 3000)
+        exact = search_flat(points, query, 10, Metric.L2, allowed=bitmap)
+        found = index.search(query, 10, allowed=bitmap, originals=points)
+        hits += len(np.intersect1d(found.rows, exact.rows))
+    assert hits >= 98
+
+
 def test_a_filter_that_allows_few_is_scanned_and_one_that_allows_most_is_walked(index: GraphIndex) -> None:
     few, most = np.zeros(3000, np.bool_), np.ones(3000, np.bool_)
     few[:20], most[:20] = True, False

@@ -29,6 +29,7 @@ MAX_DIMENSION = 65536
 CAPACITY = 96  # candidates of a node
 SLACK = 1.0
 LOST_ENTRIES, LOST_ROUNDS = 1024, 4  # of nodes that do not find themselves, how many become entries at a time
+WIDE = 192  # coordinates up to which codes of two bits are faster than of one
 COPIES = 4  # equal vectors each of them leads to
 ENTRIES = 512  # places a search may begin at; more where there are many rows:
 ROWS_AN_ENTRY, MAX_ENTRIES = 32, 16384
@@ -42,19 +43,28 @@ Counts = NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class GraphOptions:
-    """bits: of a neighbour's coordinate, 1 or 2. shares: groups a vector is in. refinements: searches for each of
-    its nodes.
+    """How a graph is built.
+
+    bits: of the code of a neighbour's coordinate, 1 or 2; None takes what is faster: 2 up to 192 coordinates, 1 beyond.
+    shares: groups a vector is in. refinements: how often the graph is searched for each of its nodes, with ef
+    `explored`.
     """
 
-    bits: int = 2
+    bits: int | None = None
     seed: int = 0
     shares: int = 6
     refinements: int = 1
     explored: int = 64  # ef of a refinement
 
     def __post_init__(self) -> None:
-        if self.bits not in (1, 2):
+        if self.bits not in (None, 1, 2):
             raise InputError(f"is 1 or 2, got {self.bits}", where="bits")
+
+    def bits_for(self, width: int) -> int:
+        """Return the bits for vectors of a padded dimension: the longer they are, the more one bit of each says in
+        sum.
+        """
+        return self.bits or (2 if width <= WIDE else 1)
 
 
 def build_graph(
@@ -82,7 +92,7 @@ def build_graph(
 def _graph_of(
     space: Space, points: NDArray[np.float32], added: NDArray[np.float32], options: GraphOptions, threads: int
 ) -> Graph:
-    builder = _Builder(space, blank_blocks(space, points, added, options.bits), options, threads)
+    builder = _Builder(space, blank_blocks(space, points, added, options.bits_for(space.width)), options, threads)
     builder.first_edges(points, added)
     for _ in range(options.refinements if len(points) > 1 else 0):
         builder.refine()
@@ -110,6 +120,7 @@ class _Builder:
     def __init__(self, space: Space, blocks: Blocks, options: GraphOptions, threads: int) -> None:
         self.space, self.blocks, self.options, self.threads = space, blocks, options, threads
         self.edges, self.counts = _no_edges(len(blocks))
+        self.bits = options.bits_for(space.width)
         self.roots = blocks[:0]
         self.lost = np.zeros(0, np.uint32)
 
@@ -147,7 +158,7 @@ class _Builder:
         is_found = np.zeros(len(nodes), np.uint8)
         explore_nodes(
             self.blocks, self.roots, nodes, self.space.width, self.options.explored, AHEAD, self.threads, lists, sizes,
-            is_found, bits=self.options.bits,
+            is_found, bits=self.bits,
         )  # fmt: skip
         return is_found.astype(np.bool_)
 
@@ -159,11 +170,11 @@ class _Builder:
 
     def _make_roots(self) -> None:
         entries = np.unique(np.concatenate((entries_of(self.space, self.blocks), self.lost)))
-        self.roots = make_roots(self.space, self.blocks, self.options.bits, entries)
+        self.roots = make_roots(self.space, self.blocks, self.bits, entries)
 
     def graph(self) -> Graph:
         """Return what was built."""
-        return Graph(self.space, self.blocks, self.roots, self.options.bits)
+        return Graph(self.space, self.blocks, self.roots, self.bits)
 
     def _settle(self, lists: Keys, sizes: Counts) -> None:
         """Turn edges round, choose again among both directions, write the blocks and the roots."""
@@ -171,7 +182,7 @@ class _Builder:
         offer_edges_back(edges, counts, lists, sizes)
         self.edges, self.counts = self._pruned(lists, sizes)
         write_edges(self.blocks, self.space.width, self.edges, self.counts)
-        encode_blocks(self.blocks, 0, len(self.blocks), self.space.width, self.threads, bits=self.options.bits)
+        encode_blocks(self.blocks, 0, len(self.blocks), self.space.width, self.threads, bits=self.bits)
         self._make_roots()
 
     def _pruned(self, lists: Keys, sizes: Counts) -> tuple[Keys, Counts]:

@@ -7,6 +7,7 @@ import numpy as np
 from hekla.base.errors import UnsupportedError
 from hekla.kernels.graph_compact import OWN_BITS, compact_blocks, compact_words
 from hekla.runtime import Buffer, view_of
+from hekla.vector.index.flat import reranked
 from hekla.vector.index.found import Bitmap, Found, FoundMany
 from hekla.vector.index.plan import Plan
 from hekla.vector.index.searcher import Graph, Numbers, Searcher, plan_of
@@ -46,6 +47,7 @@ class GraphIndex:
         allowed: Bitmap | None = None,
         dead: Bitmap | None = None,
         deadline_s: float | None = None,
+        originals: Numbers | None = None,
     ) -> Found:
         """Return the k nearest rows of a query, (dimension,).
 
@@ -53,10 +55,16 @@ class GraphIndex:
         allowed: bitmap over rows (`bitmap_of`); a row is found only if its bit is set. dead: the opposite. Either may
         be
         shorter than there are rows: those past its end are not allowed, and not dead.
+        originals: the rows as they were given, (n, dimension) f32, f16 or i8, mapped or in memory: somewhat more than
+        k are found, and those re-ranked by exact distances. Without them distances are as exact as f16 is, about 1e-3.
         deadline_s: seconds from now; when they are over, the best so far comes back with is_complete False.
         Errors: ShapeError; InputError for k or ef below 1, NaN or infinity in the query.
         """
-        return self._searcher.one(self.graph, query, k, ef=ef, allowed=allowed, dead=dead, deadline_s=deadline_s)
+        wanted = k if originals is None else 2 * k + 16
+        found = self._searcher.one(self.graph, query, wanted, ef=ef, allowed=allowed, dead=dead, deadline_s=deadline_s)
+        if originals is None:
+            return found
+        return reranked(found, originals, query.astype(originals.dtype, copy=False), k, self.space.metric)
 
     def search_many(
         self,

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, ShapeError
 from hekla.kernels.graph_estimate import PLANES
-from hekla.kernels.graph_search import count_passing, scan_allowed, search_many, search_one, split_keys
+from hekla.kernels.graph_scan import count_passing, scan_allowed, split_keys
+from hekla.kernels.graph_search import search_many, search_one
 from hekla.kernels.graph_state import (
     ALL_HOPS,
     DONE,
@@ -16,6 +17,7 @@ from hekla.kernels.graph_state import (
     RECENT,
     STATE_FOUND,
     STATE_HOPS,
+    STATE_PASSING,
     STATE_STEP,
     STATE_WORDS,
     UNFINISHED,
@@ -144,7 +146,10 @@ class Searcher:
             bits=graph.bits, own=graph.own, filtered=is_filtered,
         )  # fmt: skip
         split_keys(best, states[:, STATE_FOUND].copy(), space.factor(), space.constants(given), rows, distances)
-        for i in np.flatnonzero(states[:, STATE_STEP] == UNFINISHED).tolist():
+        is_short = states[:, STATE_STEP] == UNFINISHED
+        if is_filtered:
+            is_short |= states[:, STATE_PASSING] < min(ef, plan.passing)
+        for i in np.flatnonzero(is_short).tolist():
             found = self.one(graph, given[i], k, ef=ef, allowed=allowed, dead=dead, deadline_s=None)
             rows[i, : len(found.rows)], distances[i, : len(found.rows)] = found.rows, found.distances
         return FoundMany(rows, distances)
@@ -185,10 +190,16 @@ class _Search:
             raise InputError("has NaN, infinity or a length past what f32 holds", where="query")
         if state[STATE_STEP] == UNFINISHED:
             scratch.seen[:] = 0
-            if not is_late:
-                state[STATE_STEP] = 0
-                is_late = self._scan(until)
+        if not is_late and self._is_short():
+            is_late = self._scan(until)
         self.is_complete, self.blocks_read = not is_late, blocks
+
+    def _is_short(self) -> bool:
+        """True where the walk was not done, or came to an end before it met as many passing nodes as it should."""
+        state = self.scratch.state
+        if state[STATE_STEP] == UNFINISHED:
+            return True
+        return self.is_filtered and bool(state[STATE_PASSING] < min(self.ef, self.plan.passing))
 
     def _walk(self, max_hops: int, until: float | None) -> bool:
         graph, scratch, space = self.graph, self.scratch, self.graph.space
@@ -208,6 +219,7 @@ class _Search:
 
     def _scan(self, until: float | None) -> bool:
         scratch = self.scratch
+        scratch.state[STATE_STEP] = 0
         nodes = ALL_HOPS if until is None else SLICE_NODES
         while scratch.state[STATE_STEP] != DONE:
             scan_allowed(

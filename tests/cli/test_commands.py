@@ -35,6 +35,7 @@ IDS = [" ".join(path) for path, _ in ALL]
 
 def test_the_commands_are_these() -> None:
     assert sorted(IDS) == [
+        "bench llm",
         "build",
         "chat",
         "doctor",
@@ -52,6 +53,13 @@ def test_the_commands_are_these() -> None:
         "quantize",
         "serve",
         "up",
+        "vector bench",
+        "vector create",
+        "vector import",
+        "vector info",
+        "vector search",
+        "vector snapshot",
+        "vector verify",
         "version",
     ]
 

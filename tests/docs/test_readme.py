@@ -14,7 +14,7 @@ README = ROOT / "README.md"
 
 @pytest.mark.slow
 def test_every_block_prints_what_the_page_shows(tmp_path: Path) -> None:
-    for model in ("embed", "vad", "file-type", "ocr-detection", "ocr-recognition"):
+    for model in ("embed", "vad", "file-type", "ocr-detection", "ocr-recognition", "smollm2"):
         version_folder(model)
     shutil.copy(README, tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")

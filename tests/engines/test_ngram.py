@@ -1,5 +1,6 @@
 """The engine of byte counts keeps every promise of the seam."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,19 @@ def test_the_simplest_instance_fits_its_schema(schema: dict[str, Any], wanted: o
 def test_a_schema_that_nothing_fits_is_refused(schema: object) -> None:
     with pytest.raises(InputError):
         instance(schema)
+
+
+def test_the_guide_shows_every_option_with_its_default() -> None:
+    page = (
+        (Path(__file__).parents[2] / "docs/guide/engines.md").read_text().split("## `ngram`", 1)[1].split("\n## ", 1)[0]
+    )
+    shown: dict[str, str] = {}
+    for row in page.splitlines():
+        if row.startswith("| `"):
+            names, values = row.split(" | ")[:2]
+            shown.update(zip(names.strip("| ").split(", "), values.split(", "), strict=True))
+    defaults = {field.name: field.default for field in dataclasses.fields(NgramOptions)}
+    assert shown == {f"`{name}`": f"`{json.dumps(default)}`" for name, default in defaults.items()}
 
 
 def source(folder: Path, **options: object) -> TextEngineSource:

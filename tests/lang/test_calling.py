@@ -164,6 +164,31 @@ def test_a_read_only_array_is_not_written() -> None:
         scale(1.0, numbers(), frozen)
 
 
+@kernel
+def gather_many(
+    a: View[f32, 1], b: View[f32, 1], c: MutView[f32, 1], d: View[f32, 1], e: View[f32, 1], g: MutView[f32, 1],
+    h: View[f32, 1], i: View[f32, 1], j: View[f32, 1], k: MutView[f32, 1],
+):  # fmt: skip
+    c[0] = a[0] + b[0]
+    g[0] = d[0] + e[0]
+    k[0] = h[0] + i[0] + j[0]
+
+
+def test_among_many_arrays_those_that_overlap_are_found_too() -> None:
+    memory = np.ones(100, np.float32)
+    pieces = [memory[10 * i : 10 * i + 10] for i in range(10)]
+    gather_many(*pieces)
+    assert memory[[20, 50, 90]].tolist() == [2, 2, 3]
+    gather_many(*pieces[:3], pieces[0], *pieces[4:])  # both are read
+    gather_many(*pieces[:3], memory[25:25], *pieces[4:])  # an empty one meets nobody
+    for written in (2, 5, 9):
+        for other in set(range(10)) - {written}:
+            given = list(pieces)
+            given[other] = memory[10 * written + 9 : 10 * written + 12]
+            with pytest.raises(ArgumentError, match="overlap in memory"):
+                gather_many(*given)
+
+
 def test_overlapping_arrays_are_refused_only_where_one_is_written() -> None:
     x = numbers(16)
     with pytest.raises(ArgumentError, match="x and y overlap in memory, and y is written"):

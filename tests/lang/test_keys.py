@@ -245,6 +245,10 @@ def test_a_warm_process_loads_neither_llvm_nor_the_front_end(tmp_path: Path) -> 
         "out = np.zeros((3, 2, 2), np.float32)\n"
         "resize_normalise(np.zeros((4, 12), np.uint8), np.ones(3, np.float32), np.ones(3, np.float32), out)\n"
         "assert (out == 1).all()\n"
+        "from hekla.kernels.int8_gemm import int8_gemm, packed_of\n"  # whose loop needs the thread pool
+        "c = np.zeros((1, 33), np.int32)\n"
+        "int8_gemm(np.ones((1, 3), np.uint8), packed_of(np.ones((3, 33), np.int8)), c)\n"
+        "assert (c == 3).all()\n"
         "print(*(m for m in sys.modules if m in ('llvmlite.binding', 'hekla.lang.compiler', 'hekla.lang.ir.core')))\n"
     )
     said = []

@@ -1,6 +1,7 @@
 """Every kind of query against its definition, on points in memory, in a segment, and in both."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,7 +167,7 @@ def test_fusion_joins_by_places_and_by_scores(collection: Collection) -> None:
     expected: dict[int, float] = {}
     for weight, ids in zip((1.0, 0.5), lists, strict=True):
         for place, key in enumerate(ids):
-            expected[int(str(key))] = expected.get(int(str(key)), 0) + weight / (60 + place)
+            expected[int(str(key))] = expected.get(int(str(key)), 0) + 1 / (59 + (place + 1) / weight)
     fused = points_of(collection, Search(Fusion("rrf", (1.0, 0.5)), 15, prefetch=(near, words)))
     expect(fused, expected, 15)
     by_score = points_of(collection, Search(Fusion("weighted"), 15, prefetch=(near, words)))
@@ -189,7 +190,7 @@ def test_recommendations_follow_the_examples_and_leave_them_out(collection: Coll
     others = [key for key in range(N) if key not in (1, 2, 5)]
     expect(found, {key: float(unit(vector(key, "text")) @ target) for key in others}, 10)
     found = points_of(collection, Search(Recommend((1, 2), (5,), "sum_scores", "text"), 10))
-    sums = {key: float(unit(vector(key, "text")) @ (one + two - bad)) - 1 for key in others}
+    sums = {key: float(unit(vector(key, "text")) @ (one + two - bad)) for key in others}
     expect(found, sums, 10)
     best = points_of(collection, Search(Recommend((1, 2), (5,), "best_score", "text"), 200))
     assert len(best) == N - 3
@@ -283,3 +284,12 @@ def test_wrong_queries_name_their_place(collection: Collection) -> None:
 
 def deep_filter(depth: int) -> Filter:
     return Filter((deep_filter(depth - 1),)) if depth else Filter()
+
+
+def test_large_whole_numbers_are_ordered_exactly(tmp_path: Path) -> None:
+    schema = CollectionSchema({}, fields={"at": FieldSchema("integer")}, sync="off")
+    with Collection.create(tmp_path / "points", schema, has_upkeep=False) as collection:
+        collection.upsert([Point(key, {}, {"at": 2**40 + 3 - key}) for key in range(4)])
+        found = collection.query(Search(OrderBy("at"))).points
+        assert [point.id for point in found] == [3, 2, 1, 0]
+        assert [point.score for point in found] == [2**40 + n for n in range(4)]

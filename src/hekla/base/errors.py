@@ -6,6 +6,8 @@ HeklaError
 │   ├── ShapeError        an array has another shape than its receiver states
 │   └── TooLargeError     the request is over a stated limit
 ├── NotFoundError         the thing named is not here
+├── DeniedError           the caller's key is not good for it
+│   └── UnknownCallerError no key came, or one that nobody was given
 ├── ConflictError         the thing named is already here, or in use
 ├── ConfigError           a file or option the operator wrote is wrong
 │   └── ModelFileError    a model's own files are damaged, unsafe or not what `model.toml` says
@@ -74,6 +76,14 @@ class TooLargeError(InputError):
 
 class NotFoundError(HeklaError):
     """The thing named is not here."""
+
+
+class DeniedError(HeklaError):
+    """The caller's key is not good for this."""
+
+
+class UnknownCallerError(DeniedError):
+    """No key came, or one that nobody was given."""
 
 
 class ConflictError(HeklaError):

@@ -23,7 +23,7 @@ MaxTokens = Annotated[
     int, typer.Option("--max-tokens", min=1, help="The longest answer; what the context holds if left out.")
 ]
 Temperature = Annotated[
-    float, typer.Option("--temperature", min=0, max=2, help="0: always the likeliest; the model's way if left out.")
+    float, typer.Option("--temperature", min=0, max=2, help="0: always the likeliest; 1: as the model learnt it.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same answers.", show_default=False)]
 
@@ -42,7 +42,7 @@ def chat(
     system: System = "",
     once: Once = "",
     max_tokens: MaxTokens = None,  # type: ignore[assignment]  # typer's way to say: left out
-    temperature: Temperature = None,  # type: ignore[assignment]  # as above
+    temperature: Temperature = 0.6,  # small models ramble at 1
     seed: Seed = None,  # type: ignore[assignment]  # as above
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,

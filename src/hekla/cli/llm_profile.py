@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hekla.cli.engine_option import EngineOption, engine_options
 from hekla.cli.screen import AsJson, console, write_json, write_table
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ Prompt = Annotated[str, typer.Option("--prompt", help="What the model goes on fr
 Tokens = Annotated[int, typer.Option("--tokens", min=1, help="How many tokens are written.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="0: as many as processors may be used.")]
 Warm = Annotated[bool, typer.Option("--warm/--cold", help="Answer once before, unmeasured.")]
-Option = Annotated[
-    list[str],
-    typer.Option("--option", metavar="KEY=VALUE", help="As in [engine] of a model.toml.", default_factory=list),
-]
 Page = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page too.")]
 
 PROMPT = "The harbour had been quiet since the ferry company went out of business. In the mornings an old man"
@@ -29,7 +26,7 @@ PROMPT = "The harbour had been quiet since the ferry company went out of busines
 @llm_app.command("profile")
 def profile(
     folder: Folder,
-    option: Option,
+    option: EngineOption,
     prompt: Prompt = PROMPT,
     tokens: Tokens = 32,
     threads: Threads = 0,
@@ -51,7 +48,7 @@ def profile(
         model=folder.resolve().parent.name if folder.name.isdigit() else folder.resolve().name,
         version=1,
         folder=folder,
-        options=dict(_value(text) for text in option),
+        options=engine_options(option),
         threads=threads or usable_cpus(),
         where="--option",
     )
@@ -87,11 +84,3 @@ def _show(found: "Profile") -> None:
     screen.print("\nq queue  p prefill  d decode  s sample  t detokenise  e engine; the first bar has its own scale")
     for line in flame(found, width=max(20, min(60, screen.width - 40))):
         screen.print(line, markup=False, no_wrap=True)
-
-
-def _value(text: str) -> tuple[str, object]:
-    """Return the key and the value of KEY=VALUE. Errors: typer.BadParameter."""
-    key, separator, value = text.partition("=")
-    if not separator:
-        raise typer.BadParameter(f"expected KEY=VALUE, got {text!r}")
-    return key, int(value) if value.isdigit() else value

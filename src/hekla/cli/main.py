@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from hekla import __version__
 from hekla.base.errors import HeklaError
-from hekla.cli import build, chat, doctor, explain, infer, llm_profile, models, quantize, serving, up
+from hekla.cli import bench, build, chat, doctor, explain, infer, llm_profile, models, quantize, serving, up, vector
 from hekla.cli.exit_status import Exit
 from hekla.cli.screen import AsJson, write_error, write_json
 
@@ -96,6 +96,8 @@ app.command("build")(build.build)
 app.command("quantize")(quantize.quantize)
 app.add_typer(explain.explain_app, name="explain")
 app.add_typer(llm_profile.llm_app, name="llm")
+app.add_typer(bench.bench_app, name="bench")
+app.add_typer(vector.vector_app, name="vector")
 
 
 def run() -> None:

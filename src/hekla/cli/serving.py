@@ -29,6 +29,16 @@ class LogFormat(enum.StrEnum):
     JSON = "json"
 
 
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="A TOML file that says which interfaces are served beside models: [apis.vector] for one.",
+        show_default=False,
+        rich_help_panel=_FOLDERS,
+    ),
+]
 PythonModels = Annotated[
     list[Path],
     typer.Option(
@@ -98,6 +108,7 @@ Otlp = Annotated[
 def serve(
     repository: ServedRepositories = [],  # noqa: B006  # typer's way to say: none
     python_models: PythonModels = [],  # noqa: B006  # typer's way to say: none
+    config_file: ConfigFile = None,
     watch: Watch = False,
     host: Host = "127.0.0.1",
     http_port: HttpPort = 8000,
@@ -126,12 +137,15 @@ def serve(
 
         hekla serve -r my-models --watch --log-format json
 
+        hekla serve -r my-models --config server.toml
+
         hekla serve -r my-models --host 0.0.0.0 --http-port 80 --no-grpc
 
     With --json the line `{"event": "ready", "http": URL, "grpc": ADDRESS}` is written once all models are loaded.
     """
     from hekla.cli.announcing import announce
     from hekla.cli.wiring import run_server
+    from hekla.serve.apis.server_toml import read_server_toml
     from hekla.serve.observe.logs import configure_logs
     from hekla.serve.server import ServerConfig
 
@@ -149,6 +163,7 @@ def serve(
         drain_s=drain_s,
         otlp_endpoint=otlp_endpoint,
         access_log=access_log,
+        apis={} if config_file is None else read_server_toml(config_file).apis,
     )
     run_server(
         config,

@@ -14,11 +14,13 @@ from hekla.cli.serving import GrpcPort, Host, HttpPort
 if TYPE_CHECKING:
     from hekla.serve.server import Addresses
 
+VECTORS = Path("data/vector")
 EXAMPLE = Path("examples/receipt.png")  # there when this runs in a clone of the repository
 
 
 def up(
     repository: Annotated[Path, typer.Option("--repository", "-r", help="Where the sample models are kept.")] = SAMPLES,
+    vectors: Annotated[Path, typer.Option("--vectors", help="Where the vector database is kept.")] = VECTORS,
     host: Host = "127.0.0.1",
     http_port: HttpPort = 8000,
     grpc_port: GrpcPort = 8001,
@@ -28,16 +30,26 @@ def up(
     The samples read text in images (`ocr`), turn sentences into vectors (`embed`), chat (`smollm2`), find speech
     (`vad`) and name file types (`file-type`).
 
+    A vector database is served with them, for `qdrant-client` and others.
+
     Example: `hekla up --http-port 9000`
     """
     from hekla.cli.pulling import pull_shown
     from hekla.cli.wiring import run_server
+    from hekla.serve.apis.config import ApiConfig
     from hekla.serve.observe.logs import configure_logs
     from hekla.serve.server import ServerConfig
 
     pull_shown((), repository)
     configure_logs("warning", "text")
-    config = ServerConfig((repository,), host=host, http_port=http_port, grpc_port=grpc_port, version=__version__)
+    config = ServerConfig(
+        (repository,),
+        host=host,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        version=__version__,
+        apis={"vector": ApiConfig(str(vectors))},
+    )
     run_server(config, threads=0, code_folders=(), on_ready=_say_what_to_try)
 
 
@@ -49,7 +61,8 @@ def _say_what_to_try(addresses: "Addresses") -> None:
     hekla, picture = _own_command(), EXAMPLE if EXAMPLE.exists() else "photo.png"
     out = console()
     out.print(f"\n[bold green]Hekla is ready[/bold green] at [bold]{http_url}[/bold] (gRPC {addresses.grpc})\n")
-    out.print(f"  console    {http_url}/\n  metrics    {http_url}/metrics\n  API        {http_url}/openapi.json\n")
+    out.print(f"  console    {http_url}/\n  metrics    {http_url}/metrics\n  API        {http_url}/openapi.json")
+    out.print(f"  vectors    {http_url}/collections\n")
     out.print("Try, in another terminal:\n")
     for command in (
         f"{hekla} models list{url}",

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from hekla.base.errors import ConfigError
 from hekla.console import assets
+from hekla.protocols.api import Api, ApiLoader, ApiServices, ApiSource
 from hekla.protocols.engine import Engine, EngineLoader, EngineSource
 from hekla.protocols.stage import Stage, StageLoader, StageSource
 from hekla.protocols.text_engine import TextEngine, TextEngineLoader, TextEngineSource
@@ -17,6 +18,7 @@ from hekla.serve.server import Addresses, Page, ServerConfig, run
 ENGINES = "hekla.engines"
 STAGES = "hekla.stages"
 TEXT_ENGINES = "hekla.text_engines"
+APIS = "hekla.apis"
 
 _Source = TypeVar("_Source", EngineSource, StageSource, TextEngineSource)
 _Made = TypeVar("_Made")
@@ -30,15 +32,7 @@ class PluginLoader(Generic[_Source, _Made]):
 
     def __call__(self, source: _Source) -> _Made:
         """Return what the loader makes. Errors: ConfigError if it cannot be imported, and its own."""
-        try:
-            load: Any = self._entry_point.load()  # whatever the entry point names
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(
-                f"{self._entry_point.value} cannot be imported: {error}",
-                where=f"{self._entry_point.group}: {self._entry_point.name}",
-                cure=f"install {_distribution(self._entry_point)} again, with its extras",
-            ) from error
-        made: _Made = load(source)
+        made: _Made = _imported(self._entry_point)(source)
         return made
 
 
@@ -67,6 +61,34 @@ def installed_text_engines() -> Mapping[str, TextEngineLoader]:
         loader: PluginLoader[TextEngineSource, TextEngine] = PluginLoader(entry_point)
         found[entry_point.name] = loader
     return found
+
+
+class ApiPlugin:
+    """A loader of an interface, imported when a server has it."""
+
+    def __init__(self, entry_point: importlib.metadata.EntryPoint) -> None:
+        self._entry_point = entry_point
+
+    def __call__(self, source: ApiSource, services: ApiServices) -> Api:
+        """Return what the loader makes. Errors: ConfigError if it cannot be imported, and its own."""
+        made: Api = _imported(self._entry_point)(source, services)
+        return made
+
+
+def installed_apis() -> Mapping[str, ApiLoader]:
+    """Return the interfaces of every installed distribution by name. Errors: ConfigError if two claim one name."""
+    return {found.name: ApiPlugin(found) for found in unique(importlib.metadata.entry_points(group=APIS))}
+
+
+def _imported(entry_point: importlib.metadata.EntryPoint) -> Any:  # whatever the entry point names
+    try:
+        return entry_point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"{entry_point.value} cannot be imported: {error}",
+            where=f"{entry_point.group}: {entry_point.name}",
+            cure=f"install {_distribution(entry_point)} again, with its extras",
+        ) from error
 
 
 def unique(entry_points: Iterable[importlib.metadata.EntryPoint]) -> list[importlib.metadata.EntryPoint]:
@@ -107,7 +129,7 @@ def run_server(
         text_engines=installed_text_engines(),
     )
     pages = {path: Page(asset.content_type, asset.body) for path, asset in assets().items()}
-    run(config, parts, pages, on_ready)
+    run(config, parts, pages, on_ready, installed_apis())
 
 
 def _usable_cpus() -> int:

@@ -6,7 +6,8 @@ dimension (a multiple of 64), R = 32 the places for neighbours, b the bits of a 
     offset           words        meaning
     0                1            neighbours in use, 0 to R
     1                1            f32: what the node adds to a squared distance (inner product: see `graph_encode`)
-    2                14           reserved, 0
+    2                1            of a root: 1 where its neighbours are roots; else 0
+    3                13           reserved, 0
     16               w / 2        own vector, rotated and scaled: f16
     16 + w / 2       R            numbers of the neighbours; 2^32 - 1 where there is none
     ... + R          R            f32 constants of the estimate: A, infinity where there is none
@@ -20,7 +21,7 @@ from hekla.lang import index, kernel
 
 HEADER, DEGREE = 16, 32
 NOBODY = 0xFFFFFFFF
-COUNT_AT, ADDED_AT = 0, 1
+COUNT_AT, ADDED_AT, LEADS_TO_ROOTS_AT = 0, 1, 2
 
 
 def padded_width(dimension: int) -> int:

@@ -114,9 +114,14 @@ class Strings(Sequence[str]):
             return None
         return [*(part[:-1] for part in parts[1:-1]), parts[-1]]
 
-    def _one_by_one(self) -> Iterator[str]:
-        for start, end in self._places.tolist():
-            yield _decoded(self._memory[start:end], self._where)
+    def _one_by_one(self) -> list[str]:
+        first = int(self._places.min())
+        taken = bytes(self._memory[first : int(self._places.max())])  # slices of bytes cost less than those of views
+        places = (self._places - first).tolist()
+        try:
+            return [taken[start:end].decode() for start, end in places]
+        except UnicodeDecodeError:
+            return [_decoded(taken[start:end], self._where) for start, end in places]
 
     def __repr__(self) -> str:
         return f"<{len(self)} strings>"
@@ -265,7 +270,7 @@ class _Header:
         return name, shape, TENSOR_KINDS[kind], offset
 
 
-def _decoded(taken: memoryview, where: str) -> str:
+def _decoded(taken: memoryview | bytes, where: str) -> str:
     try:
         return str(taken, "utf-8")
     except UnicodeDecodeError:

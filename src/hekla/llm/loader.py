@@ -1,5 +1,6 @@
 """From a version's folder to an engine: `[engine] kind = "llm"`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from hekla.base.errors import ConfigError, ModelFileError
@@ -8,13 +9,14 @@ from hekla.llm.lora import read_adapter
 from hekla.llm.model_file import ModelFile, open_model
 from hekla.llm.model_language import ModelLanguage
 from hekla.llm.options import LlmOptions, read_options
-from hekla.llm.resources import plan_memory
-from hekla.llm.runners import runner_maker
+from hekla.llm.resources import draft_pages, plan_memory, wanted_context
+from hekla.llm.runners import RunnerMaker, runner_maker
 from hekla.llm.speculation.draft_model import DraftModel
-from hekla.llm.speculation.drafter import Drafter
 from hekla.llm.speculation.lookup import PromptLookup
 from hekla.protocols.text_engine import TextEngineSource, TextModelInfo
 from hekla.runtime.limits import usable_memory_bytes
+
+LOOKUP = "lookup"
 
 
 def load(source: TextEngineSource) -> LlmEngine:
@@ -27,9 +29,15 @@ def load(source: TextEngineSource) -> LlmEngine:
     language = ModelLanguage(model)
     max_rows = logits_rows(options)
     maker = runner_maker(model, options, max_rows=max_rows)
-    draft_file = _draft_file(source, options, model)
-    usable = usable_memory_bytes() - (0 if draft_file is None else draft_file.weight_bytes)
-    plan = plan_memory(model.config, options, maker.sizes(), usable, source.where or source.model)
+    draft = _draft(source, options, model)
+    plan = plan_memory(
+        model.config,
+        options,
+        maker.sizes(),
+        usable_memory_bytes(),
+        source.where or source.model,
+        draft_bytes=0 if draft is None else draft.bytes,
+    )
     runner = maker.make(plan.pages, plan.left_bytes)
     try:
         engine = LlmEngine(
@@ -54,7 +62,7 @@ def load(source: TextEngineSource) -> LlmEngine:
                 draft_tokens=options.draft_tokens if options.draft else 0,
             ),
             read_adapter=lambda path: read_adapter(path, model.config),
-            drafter=_drafter(options, draft_file, plan.context_tokens),
+            drafter=PromptLookup() if options.draft == LOOKUP else None if draft is None else draft.make(),
         )
         for name, path in options.adapters.items():
             engine.load_adapter(name, _below(source.folder, path, f"{source.where}.adapters.{name}"))
@@ -70,29 +78,37 @@ def logits_rows(options: LlmOptions) -> int:
     return min(options.max_step_tokens, options.max_running * (1 + drafted))
 
 
-def _draft_file(source: TextEngineSource, options: LlmOptions, model: ModelFile) -> ModelFile | None:
-    """Return the smaller model that guesses, if one is asked for. Errors: ModelFileError if its tokens are others."""
-    if options.draft in ("", "lookup"):
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """The smaller model that guesses, not yet in memory."""
+
+    maker: RunnerMaker
+    context_tokens: int
+    pages: int
+    bytes: int
+
+    def make(self) -> DraftModel:
+        """Return it, ready."""
+        return DraftModel(self.maker.make(self.pages, 0), context_tokens=self.context_tokens)
+
+
+def _draft(source: TextEngineSource, options: LlmOptions, model: ModelFile) -> _Draft | None:
+    """Return the model that guesses, if one is asked for. Errors: ModelFileError if its tokens are others."""
+    if options.draft in ("", LOOKUP):
         return None
     where = f"{source.where}.draft"
-    draft = open_model(_below(source.folder, options.draft, where))
-    if draft.config.vocabulary_tokens != model.config.vocabulary_tokens:
+    file = open_model(_below(source.folder, options.draft, where))
+    if file.config.vocabulary_tokens != model.config.vocabulary_tokens:
         raise ModelFileError(
-            f"a model of {draft.config.vocabulary_tokens} tokens cannot guess for one of "
+            f"a model of {file.config.vocabulary_tokens} tokens cannot guess for one of "
             f"{model.config.vocabulary_tokens}",
             where=where,
         )
-    return draft
-
-
-def _drafter(options: LlmOptions, draft: ModelFile | None, context_tokens: int) -> Drafter | None:
-    if options.draft == "lookup":
-        return PromptLookup()
-    if draft is None:
-        return None
-    maker = runner_maker(draft, options, max_rows=options.max_running)
-    pages = options.max_running * (-(-context_tokens // maker.sizes().page_tokens) + 1)
-    return DraftModel(maker.make(pages, 0), context_tokens=min(context_tokens, draft.config.context_tokens))
+    maker = runner_maker(file, options, max_rows=options.max_running)
+    sizes = maker.sizes()
+    context = min(wanted_context(model.config, options), file.config.context_tokens)
+    pages = draft_pages(sizes, context, options.max_running)
+    return _Draft(maker, context, pages, sizes.weight_bytes + sizes.scratch_bytes + pages * sizes.page_bytes)
 
 
 def _below(folder: Path, name: str, where: str) -> Path:

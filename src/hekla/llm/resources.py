@@ -9,6 +9,7 @@ from hekla.llm.options import LlmOptions
 _DEFAULT_CONTEXT = 8192
 _SHARE_OF_FREE = 4  # pages get one part in so many of the memory that is left, where nobody says
 _MOST_BY_DEFAULT = 1 << 30
+_MOST_DRAFT_BYTES = 256 << 20  # of a draft model's pages
 # What the process needs besides, measured: the interpreter, NumPy, the code generator; and for each token its texts.
 _OWN_BYTES = 128 << 20
 _OWN_TOKEN_BYTES = 200
@@ -35,21 +36,27 @@ class MemoryPlan:
 
 
 def plan_memory(
-    config: ModelConfig, options: LlmOptions, sizes: RunnerSizes, usable_bytes: int, where: str
+    config: ModelConfig,
+    options: LlmOptions,
+    sizes: RunnerSizes,
+    usable_bytes: int,
+    where: str,
+    *,
+    draft_bytes: int = 0,
 ) -> MemoryPlan:
-    """Return how many pages there will be.
+    """Return how many pages there will be, beside a draft model that takes `draft_bytes` in all.
 
     Errors: TooLargeError with the sum, when weights, pages and scratch are over the ceiling, or the pages hold less
     than one whole context.
     """
-    context = options.context_tokens or min(config.context_tokens, _DEFAULT_CONTEXT)
+    context = wanted_context(config, options)
     if context > config.context_tokens:
         raise TooLargeError(
             f"{where}.context_tokens", limit=f"{config.context_tokens} tokens, the model's own", got=f"{context} tokens"
         )
     ceiling = min(options.memory_bytes or usable_bytes, usable_bytes)
     own = _OWN_BYTES + _OWN_TOKEN_BYTES * config.vocabulary_tokens
-    fixed = sizes.weight_bytes + sizes.scratch_bytes + own
+    fixed = sizes.weight_bytes + sizes.scratch_bytes + draft_bytes + own
     least = -(-context // sizes.page_tokens)
     pages = least
     if options.kv_bytes is not None:
@@ -72,15 +79,27 @@ def plan_memory(
             "weights": sizes.weight_bytes,
             "pages": pages * sizes.page_bytes,
             "scratch": sizes.scratch_bytes,
+            "draft model": draft_bytes,
             "the process itself": own,
         }
         raise TooLargeError(
             f"{where}.memory_bytes",
             limit=_mib(ceiling),
-            got=f"{_mib(needed)}: " + " + ".join(f"{name} {_mib(size)}" for name, size in parts.items()),
+            got=f"{_mib(needed)}: " + " + ".join(f"{name} {_mib(size)}" for name, size in parts.items() if size),
             cure=f"lower context_tokens to {fitting}" if fitting >= sizes.page_tokens else "take a smaller model",
         )
     return MemoryPlan(context, pages, needed, ceiling - needed)
+
+
+def wanted_context(config: ModelConfig, options: LlmOptions) -> int:
+    """Return how many tokens prompt and answer may have together."""
+    return options.context_tokens or min(config.context_tokens, _DEFAULT_CONTEXT)
+
+
+def draft_pages(sizes: RunnerSizes, context_tokens: int, max_running: int) -> int:
+    """Return how many pages a draft model gets: of one context at least. Where they run out nothing is guessed."""
+    one = -(-context_tokens // sizes.page_tokens)
+    return max(one, min(one * max_running, _MOST_DRAFT_BYTES // sizes.page_bytes))
 
 
 def _mib(size: int) -> str:

@@ -7,11 +7,25 @@ keys, metrics, compression and deadlines.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the key of the request says. The server knows keys; an interface knows what they are about."""
+
+    tenant: str = ""  # "": nobody's in particular, who sees every tenant's data
+    collections: tuple[str, ...] | None = None  # names, or patterns such as "public-*"; None: every one
+    may_write: bool = True
+
+    def reaches(self, collection: str) -> bool:
+        """Return whether the key is good for a collection."""
+        return self.collections is None or any(fnmatchcase(collection, pattern) for pattern in self.collections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +36,7 @@ class ApiRequest:
     query: Mapping[str, str]
     body: bytes
     media_type: str = ""
-    tenant: str = ""  # whom the key belongs to
+    caller: Caller = Caller()
     deadline_s: float | None = None  # on the clock of `time.monotonic`
 
 
@@ -39,13 +53,14 @@ class ApiResponse:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route. `scope`: what a key must be allowed to do there, with the number of the parameter it is about."""
+    """One route. The server refuses writes to keys that may only read; the interface, what a key does not reach."""
 
     method: str
     pattern: str  # "/collections/{name}/points"
     handle: Callable[[ApiRequest], ApiResponse]  # errors: any HeklaError, told in the form of `tell`
     is_write: bool = False
-    collection_parameter: int | None = None  # which parameter names the collection a key may be confined to
+    collection_parameter: int | None = None  # which parameter names the collection, for metrics
+    is_public: bool = False  # health and the like: asks for no key
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +68,7 @@ class Rpc:
     """One unary remote procedure: serialised message in, serialised message out."""
 
     name: str  # "/hekla.vector.v1.Vectors/Search"
-    handle: Callable[[bytes, str], bytes]  # (message, tenant); errors: any HeklaError
+    handle: Callable[[bytes, Caller, float], bytes]  # (message, caller, deadline_s); errors: any HeklaError
     is_write: bool = False
 
 

@@ -21,7 +21,8 @@ from hekla.serve.folder import VersionFolder
 from hekla.serve.observe.statistics import ModelStatistics
 from hekla.serve.served_model import OnAnswered, ServedModel
 from hekla.serve.text.executor import TextExecutor
-from hekla.serve.text.model import OnText, TextModel
+from hekla.serve.text.generation import OnText
+from hekla.serve.text.model import TextModel
 from hekla.serve.text.vllm_parameters import read_parameters
 
 _log = logging.getLogger(__name__)

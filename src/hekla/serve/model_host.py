@@ -18,7 +18,8 @@ from hekla.serve.request import Done, InferRequest
 from hekla.serve.served_model import OnAnswered
 from hekla.serve.service import Express, Json, Ticket
 from hekla.serve.text.executor import TextExecutor
-from hekla.serve.text.model import OnText, TextModel
+from hekla.serve.text.generation import OnText
+from hekla.serve.text.model import TextModel
 
 EXTENSIONS = (
     "binary_tensor_data",

@@ -16,7 +16,7 @@ from hekla.serve.loading import Parts, load_version
 from hekla.serve.model_toml import read_model_toml
 from hekla.serve.override import Override, keep_config
 from hekla.serve.served_model import OnAnswered, ServedModel
-from hekla.serve.text.model import OnText
+from hekla.serve.text.generation import OnText
 
 State = Literal["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]
 

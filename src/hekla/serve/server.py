@@ -6,13 +6,17 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
 import uvloop
 
 from hekla.base.errors import ConfigError, HeklaError
+from hekla.protocols.api import ApiLoader
+from hekla.serve.apis.config import ApiConfig
+from hekla.serve.apis.mounting import Mounts
+from hekla.serve.apis.statistics import ApiCollector
 from hekla.serve.grpc.door import GrpcDoor
 from hekla.serve.grpc.limits import GrpcLimits
 from hekla.serve.grpc.server import grpc_protocol_factory
@@ -65,6 +69,7 @@ class ServerConfig:
     drain_s: float = 30.0  # how long a stopping server waits for what it accepted
     otlp_endpoint: str = ""  # of an OpenTelemetry collector, "http://127.0.0.1:4318"; "": no traces
     access_log: bool = False
+    apis: Mapping[str, ApiConfig] = field(default_factory=dict)  # by entry point of `hekla.apis`
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +85,21 @@ def run(
     parts: Parts,
     pages: Mapping[str, Page],
     on_ready: Callable[[Addresses], None],
+    apis: Mapping[str, ApiLoader] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was accepted and return.
 
     `pages` maps paths to documents of the console; `on_ready` is called once every model was tried.
     Errors: ConfigError for an address that cannot be had or a repository that is not there.
     """
-    uvloop.run(_Server(config, parts, pages).serve(on_ready))
+    uvloop.run(_Server(config, parts, pages, apis or {}).serve(on_ready))
 
 
 class _Server:
-    def __init__(self, config: ServerConfig, parts: Parts, pages: Mapping[str, Page]) -> None:
-        self._config, self._parts, self._pages = config, parts, pages
+    def __init__(
+        self, config: ServerConfig, parts: Parts, pages: Mapping[str, Page], apis: Mapping[str, ApiLoader]
+    ) -> None:
+        self._config, self._parts, self._pages, self._apis = config, parts, pages, apis
         self._connections = OpenConnections()
         self._regions = SharedMemoryRegions()
 
@@ -106,7 +114,8 @@ class _Server:
         on_answered: OnAnswered | None = tracer.record if tracer is not None else None
         on_text = tracer.record_text if tracer is not None else None
         host = ModelHost(config.repositories, self._parts, on_answered, config.name, config.version, on_text)
-        router = self._router(host)
+        mounts = Mounts(config.apis, self._apis, host, self._parts.threads)
+        router = self._router(host, mounts)
         limits = HttpLimits(body_bytes=config.max_body_bytes, read_s=config.read_timeout_s)
         on_answer = _log_access if config.access_log else None
         http = await _listen(
@@ -115,7 +124,7 @@ class _Server:
         door, grpc = None, None
         if config.grpc_port is not None:
             grpc_limits = GrpcLimits(max_message_bytes=config.max_body_bytes)
-            door = grpc_protocol_factory(host, self._regions, grpc_limits)
+            door = grpc_protocol_factory(host, self._regions, grpc_limits, more=mounts.methods())
             grpc = await _listen(door, config.host, config.grpc_port)
         background = [loop.create_task(self._check_times())]
         await host.start()
@@ -132,22 +141,25 @@ class _Server:
         if grpc is not None:
             grpc.close()
         await self._drain(host, door)
+        await mounts.close()
         if tracer is not None:
             await asyncio.to_thread(tracer.close)
 
-    def _router(self, host: ModelHost) -> Router:
+    def _router(self, host: ModelHost, mounts: Mounts) -> Router:
         router = Router(tell_error)
         RestRoutes(host, self._regions).add_to(router)
         OpenAIRoutes(host, int(time.time())).add_to(router)
         TextRoutes(host).add_to(router)
-        metrics = Metrics(host.repository.served, lambda: len(self._connections), (TextCollector(host.text_models),))
+        collectors = (TextCollector(host.text_models), ApiCollector(lambda: mounts.apis))
+        metrics = Metrics(host.repository.served, lambda: len(self._connections), collectors)
         router.add(
             "GET", "/metrics", lambda exchange, _: exchange.respond(Response(200, (metrics.page(),), CONTENT_TYPE))
         )
-        description = Response(200, (orjson.dumps(openapi_document(self._config.version)),))
+        description = Response(200, (orjson.dumps(mounts.described(openapi_document(self._config.version))),))
         router.add("GET", OPENAPI_PATH, lambda exchange, _: exchange.respond(description))
         for path, page in self._pages.items():
             router.add("GET", path, _serve_page(page))
+        mounts.add_to(router, {path: _page_response(page) for path, page in self._pages.items()})
         return router
 
     async def _check_times(self) -> None:
@@ -223,8 +235,12 @@ async def _watch(host: ModelHost) -> None:
             _log.info("changed on disk: %s", ", ".join(changed))
 
 
+def _page_response(page: Page) -> Response:
+    return Response(200, (page.body,), page.content_type.encode(), ((b"cache-control", b"no-cache"),))
+
+
 def _serve_page(page: Page) -> Callable[[Exchange, tuple[str, ...]], None]:
-    response = Response(200, (page.body,), page.content_type.encode(), ((b"cache-control", b"no-cache"),))
+    response = _page_response(page)
     return lambda exchange, _: exchange.respond(response)
 
 

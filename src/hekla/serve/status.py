@@ -11,6 +11,7 @@ from hekla.base.errors import (
     ConfigError,
     ConflictError,
     DeadlineError,
+    DeniedError,
     EngineError,
     HeklaError,
     InputError,
@@ -19,6 +20,7 @@ from hekla.base.errors import (
     OverloadedError,
     TooLargeError,
     UnavailableError,
+    UnknownCallerError,
     UnsupportedError,
 )
 
@@ -38,6 +40,8 @@ _TABLE: dict[type[HeklaError], Status] = {
     InputError: Status(400, "INVALID_ARGUMENT", 3, "invalid_request_error"),
     TooLargeError: Status(413, "RESOURCE_EXHAUSTED", 8, "invalid_request_error"),
     NotFoundError: Status(404, "NOT_FOUND", 5, "not_found_error"),
+    DeniedError: Status(403, "PERMISSION_DENIED", 7, "permission_error"),
+    UnknownCallerError: Status(401, "UNAUTHENTICATED", 16, "authentication_error"),
     ConflictError: Status(409, "ALREADY_EXISTS", 6, "conflict_error"),
     # A model the operator broke: 500 to tell it from what the caller can cure, and not to be retried as it is.
     ConfigError: Status(500, "FAILED_PRECONDITION", 9, "server_error"),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hekla.base.errors import InputError, NotFoundError, nearest_name, quoted
 from hekla.vector import bitmap
 from hekla.vector.batch import last_of_each, payload_column, rows_from_arrays, rows_from_points
+from hekla.vector.damage import telling_damage
 from hekla.vector.dense import graph_sections
 from hekla.vector.disk import Disk
 from hekla.vector.errors import PointError
@@ -122,6 +123,12 @@ class Collection:
         """Where the collection lies."""
         return self._store.folder
 
+    @property
+    def next_number(self) -> int:
+        """One more than the greatest number that is a point's id, deleted ones counting; 0 where there is none."""
+        parts = [part.rows.ids for part in self._store.version.parts if len(part.rows)]
+        return max((int(ids.low.max(where=~ids.is_uuid, initial=0)) + 1 for ids in parts), default=0)
+
     def status(self) -> CollectionStatus:
         """Return how the collection stands."""
         version = self._store.version
@@ -168,6 +175,7 @@ class Collection:
         if self._upkeep is not None:
             self._upkeep.wake()
 
+    @telling_damage
     def delete(self, selection: Selection) -> int:
         """Remove points and return how many there were. Errors: as `upsert`."""
         gone = 0
@@ -199,6 +207,11 @@ class Collection:
         """Remove the points' payloads; return how many points. Errors: as `upsert`."""
         return self._edit(selection, lambda _: {})
 
+    def edit_payload(self, edit: Callable[[dict[str, Any]], Payload], selection: Selection) -> int:
+        """Replace each point's payload by what `edit` makes of it; return how many points. Errors: as `upsert`."""
+        return self._edit(selection, edit)
+
+    @telling_damage
     def _edit(self, selection: Selection, edit: Callable[[dict[str, Any]], Payload]) -> int:
         def changed(rows: Rows) -> Rows:
             payloads = payload_column([edit(payload_at(rows, row)) for row in range(len(rows))], "$")
@@ -206,6 +219,7 @@ class Collection:
 
         return self._rewrite(selection, changed)
 
+    @telling_damage
     def update_vectors(self, points: Sequence[Point]) -> int:
         """Set these vectors of points that are there, keeping payload and other vectors; return how many points.
 
@@ -225,6 +239,7 @@ class Collection:
 
         return self._rewrite([given.ids.at(row) for row in range(len(given))], changed)
 
+    @telling_damage
     def delete_vectors(self, names: Iterable[str], selection: Selection) -> int:
         """Remove these vectors of the points; return how many points. Errors: as `upsert`; PointError for a name."""
         gone = set(names)
@@ -277,6 +292,7 @@ class Collection:
         wanted = more.pop("wanted", ID_ONLY)
         return self.query(Search(Nearest(vector, using), limit, **more), wanted).points
 
+    @telling_damage
     def query(self, search: Search, wanted: Wanted = WITH_PAYLOAD) -> SearchResult:
         """Return what a search finds. Errors: PointError, InputError, NotFoundError naming the place."""
         version = self._store.version
@@ -290,6 +306,7 @@ class Collection:
         points = [scored_of(version.parts[part].rows, row, score, wanted, version.schema) for part, row, score in each]
         return SearchResult(points, hits.is_complete)
 
+    @telling_damage
     def query_groups(
         self, search: Search, by: str, *, groups: int = 10, group_size: int = 3, wanted: Wanted = WITH_PAYLOAD
     ) -> list[tuple[Any, list[ScoredPoint]]]:
@@ -317,6 +334,7 @@ class Collection:
             for value, points in best
         ]
 
+    @telling_damage
     def retrieve(self, ids: Sequence[PointId], wanted: Wanted = ALL) -> list[Record]:
         """Return the points with these ids, those that are there, in the order asked for."""
         version = self._store.version
@@ -328,6 +346,7 @@ class Collection:
                     found[i] = record_of(part.rows, row, wanted, version.schema)
         return [record for record in found if record is not None]
 
+    @telling_damage
     def count(self, filter_: Filter | None = None) -> int:
         """Return how many points there are that a filter holds for."""
         version = self._store.version
@@ -335,6 +354,7 @@ class Collection:
             return version.live
         return sum(bitmap.count(words) for words in allowed_rows(version, filter_, "$.filter") if words is not None)
 
+    @telling_damage
     def scroll(
         self,
         *,
@@ -367,6 +387,7 @@ class Collection:
         _, number, row = keyed[limit]
         return page, version.parts[number].rows.ids.at(row)
 
+    @telling_damage
     def facet(self, path: str, *, filter_: Filter | None = None, limit: int = 10) -> list[tuple[str | int, int]]:
         """Return the values at a path of kind keyword, uuid, integer or bool, and how many points have each.
 
@@ -409,7 +430,7 @@ class Collection:
         self._store.sync()
 
     def verify(self) -> list[str]:
-        """Read every byte of every segment and return what is damaged."""
+        """Read every byte of the collection's files and return what is damaged, now or since the opening."""
         return self._store.verify()
 
     def snapshot(self, folder: Path | str) -> None:

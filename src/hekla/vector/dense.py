@@ -10,7 +10,7 @@ import numpy as np
 
 from hekla.vector import bitmap
 from hekla.vector.hits import Hits, best_of, hits_in
-from hekla.vector.index.blob import blob_parts, index_of
+from hekla.vector.index.blob import IndexFileError, blob_parts, index_of
 from hekla.vector.index.build import GraphOptions, build_graph
 from hekla.vector.index.flat import search_flat
 from hekla.vector.index.graph import GraphIndex
@@ -54,10 +54,13 @@ def graph_of(part: Part, name: str) -> GraphIndex | None:
     segment = part.source
     if not isinstance(segment, Segment) or f"graph.{name}" not in segment.sections:
         return None
-    found: GraphIndex | None = segment.derived.get(f"graph.{name}")
-    if found is None:
-        blob = segment.sections[f"graph.{name}"]
-        found = segment.derived[f"graph.{name}"] = index_of(blob, where=str(segment.file.path))
+    key = f"graph.{name}"
+    if key not in segment.derived:
+        try:
+            segment.derived[key] = index_of(segment.sections[key], where=str(segment.file.path))
+        except IndexFileError:
+            segment.derived[key] = None  # damaged: `verify` says so, and searches compare with every vector
+    found: GraphIndex | None = segment.derived[key]
     return found
 
 

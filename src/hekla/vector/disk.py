@@ -5,6 +5,7 @@ Write a file whole: `write_new` (its bytes and its name are on disk when it retu
 n-th call.
 """
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterable
@@ -45,7 +46,8 @@ class Disk:
                 self.rename(beside, path)
                 self.sync_folder(path.parent)
         except DiskError:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it is removed at the next opening
+                beside.unlink(missing_ok=True)
             raise
         return size
 
@@ -53,7 +55,11 @@ class Disk:
         """Open a file for appending, made if it is not there, and return its descriptor. Errors: DiskError."""
         with telling_of(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            self.sync_folder(path.parent)
+            try:
+                self.sync_folder(path.parent)
+            except OSError:
+                os.close(descriptor)
+                raise
             return descriptor
 
     def append(self, descriptor: int, path: Path, data: bytes) -> None:
@@ -89,6 +95,10 @@ class Disk:
         """Cut a file to a size. Errors: DiskError."""
         with telling_of(path):
             os.ftruncate(descriptor, size)
+
+    def size(self, descriptor: int) -> int:
+        """Return the bytes of an open file."""
+        return os.fstat(descriptor).st_size
 
     def close(self, descriptor: int) -> None:
         """Give a descriptor back."""

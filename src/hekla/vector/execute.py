@@ -233,8 +233,9 @@ class _Run:
     def _recommended(self, query: Recommend) -> Hits:
         if not query.positive and (query.strategy == "average" or not query.negative):
             raise InputError("at least one positive example is needed", where=f"{self._where}.positive")
-        positive = self._examples(query.positive, query.using, "positive")
-        negative = self._examples(query.negative, query.using, "negative")
+        read = self._as_given if query.strategy == "average" else self._examples
+        positive = read(query.positive, query.using, "positive")
+        negative = read(query.negative, query.using, "negative")
         self._forget(self._ids((*query.positive, *query.negative)))
         if query.strategy == "average":
             target = np.mean(positive, axis=0)
@@ -251,7 +252,7 @@ class _Run:
             best = likes.max(axis=0, initial=-np.inf)
             worst = dislikes.max(axis=0, initial=-np.inf)
             scores = np.where(best > worst, _squashed(best), -_squashed(worst))
-        return best_of([replace(candidates, rank=(-scores).astype(np.float32))], self._limit)
+        return best_of([replace(candidates, rank=(-scores).astype(np.float64))], self._limit)
 
     def _discovered(self, query: Discover) -> Hits:
         targets = self._examples([] if query.target is None else [query.target], query.using, "target")
@@ -266,10 +267,18 @@ class _Run:
             scores += np.sign(apart) if targets else np.minimum(apart, 0)
         if targets:
             scores += _squashed(self._similarities(candidates, targets, query.using)[0])
-        return best_of([replace(candidates, rank=-scores)], self._limit)
+        return best_of([replace(candidates, rank=(-scores).astype(np.float64))], self._limit)
 
     def _examples(self, examples: Sequence[Example], using: str, name: str) -> list[AnyArray]:
         return [self._dense(value, using, f"{self._where}.{name}[{i}]") for i, value in enumerate(examples)]
+
+    def _as_given(self, examples: Sequence[Example], using: str, name: str) -> list[AnyArray]:
+        """Return examples for an average: a longer vector counts for more, as in the definition clients know."""
+        read = zip(examples, self._examples(examples, using, name), strict=True)
+        return [
+            stored if isinstance(value, PointId) else np.asarray(value, np.float32).reshape(len(stored), -1)
+            for value, stored in read
+        ]
 
     def _around(self, examples: Sequence[AnyArray], using: str) -> Hits:
         """Return candidates: all rows where they are few or exactness is asked for, else those near any example."""
@@ -283,13 +292,15 @@ class _Run:
         return near.take(np.unique(near.keys(), return_index=True)[1])
 
     def _similarities(self, hits: Hits, examples: Sequence[AnyArray], using: str) -> AnyArray:
-        """Return how like each hit is to each example: (examples, hits), minus the distance."""
+        """Return how like each hit is to each example: (examples, hits), minus the distance; of cosine, the cosine."""
+        vector = self._version.schema.vectors[using]
+        zero = 1.0 if vector.metric == "cosine" and not vector.is_multi else 0.0
         like = np.zeros((len(examples), len(hits)), np.float32)
         for number, part in enumerate(self._version.parts):
             here = np.flatnonzero(hits.part == number)
             for i, example in enumerate(examples):
                 if len(here):
-                    like[i, here] = -exact_ranks(part, using, example, hits.row[here], self._version.schema)
+                    like[i, here] = zero - exact_ranks(part, using, example, hits.row[here], self._version.schema)
         return like
 
     def _ordered(self, query: OrderBy) -> Hits:

@@ -18,24 +18,27 @@ def fused(lists: Sequence[Hits], fusion: Fusion, limit: int) -> Hits:
     if not any(len(hits) for hits in lists):
         return NO_HITS
     keys = np.concatenate([hits.keys() for hits in lists])
-    scores = np.concatenate([weight * _scores(hits, fusion) for hits, weight in zip(lists, weights, strict=True)])
+    scores = np.concatenate([_scores(hits, fusion, weight) for hits, weight in zip(lists, weights, strict=True)])
     unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     totals = np.bincount(inverse, scores, len(unique))
     part = np.concatenate([hits.part for hits in lists])[first]
     row = np.concatenate([hits.row for hits in lists])[first]
     is_complete = all(hits.is_complete for hits in lists)
-    return best_of([Hits(part, row, -totals.astype(np.float32), is_complete)], limit)
+    return best_of([Hits(part, row, -totals.astype(np.float64), is_complete)], limit)
 
 
-def _scores(hits: Hits, fusion: Fusion) -> AnyArray:
+def _scores(hits: Hits, fusion: Fusion, weight: float) -> AnyArray:
     """Return the score of each hit of one list, the best one's the greatest."""
     if fusion.kind == "rrf":
-        return 1.0 / (fusion.k + np.arange(len(hits)))
+        if weight <= 0:
+            return np.zeros(len(hits))
+        return 1.0 / ((np.arange(len(hits)) + 1) / weight + fusion.k - 1)
     good = -hits.rank.astype(np.float64)
     if not len(good):
         return good
     if fusion.kind == "weighted":
         low, high = good.min(), good.max()
     else:
-        low, high = good.mean() - 3 * good.std(), good.mean() + 3 * good.std()
-    return np.clip((good - low) / (high - low), 0, 1) if high > low else np.full(len(good), 0.5)
+        deviation = good.std(ddof=1) if len(good) > 1 else 0.0
+        low, high = good.mean() - 3 * deviation, good.mean() + 3 * deviation
+    return weight * ((good - low) / (high - low) if high > low else np.full(len(good), 0.5))

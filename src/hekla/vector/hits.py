@@ -15,7 +15,7 @@ class Hits:
 
     part: NDArray[np.int64]  # (k,) which part of the version
     row: NDArray[np.int64]  # (k,)
-    rank: NDArray[np.float32]  # (k,)
+    rank: NDArray[np.float64]  # (k,) wide enough for whole numbers and moments that points are ordered by
     is_complete: bool = True  # False: the deadline passed first
 
     def __len__(self) -> int:
@@ -35,12 +35,12 @@ class Hits:
         return (self.part << 40) + self.row
 
 
-NO_HITS = Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+NO_HITS = Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float64))
 
 
 def hits_in(part: int, rows: AnyArray, ranks: AnyArray, *, is_complete: bool = True) -> Hits:
     """Return hits in one part, as they come."""
-    return Hits(np.full(len(rows), part), rows.astype(np.int64), ranks.astype(np.float32), is_complete)
+    return Hits(np.full(len(rows), part), rows.astype(np.int64), ranks.astype(np.float64), is_complete)
 
 
 def joined(each: Sequence[Hits]) -> Hits:

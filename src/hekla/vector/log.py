@@ -32,6 +32,7 @@ _HEADER = struct.Struct("<8sIIQ")
 _HEADER_BYTES = 32
 _RECORD = struct.Struct("<IIQQ")
 MAX_RECORD_BYTES = 2**31
+LOG_FILES = "log-" + "[0-9a-f]" * 16 + ".hkl"  # for `glob`
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,11 @@ def log_path(folder: Path, first_sequence: int) -> Path:
 
 def read_log(path: Path) -> LogContents:
     """Return the batches of one log file. Errors: DamagedError for a file that is no log or of a newer version."""
+    # A header cannot be torn: the file got its name when it was on disk.
     data = path.read_bytes()
     contents = LogContents()
     if len(data) < _HEADER_BYTES:
-        return contents  # its first write was torn: nothing in it was ever acknowledged
+        raise DamagedError(f"has {len(data)} bytes, a log has {_HEADER_BYTES} or more", where=str(path))
     magic, version, _, first = _HEADER.unpack_from(data)
     if magic != _MAGIC or zlib.crc32(data[:24]) != int.from_bytes(data[24:28], "little"):
         raise DamagedError("is no log: its header fails its checksum", where=f"{path} at 0")
@@ -117,7 +119,11 @@ class Log:
             header = _HEADER.pack(_MAGIC, _VERSION, 0, next_sequence)
             self.bytes = disk.write_new(path, [header + zlib.crc32(header).to_bytes(4, "little") + bytes(4)])
         self._descriptor = disk.open_log(path)
-        disk.truncate(self._descriptor, path, self.bytes)
+        try:
+            disk.truncate(self._descriptor, path, self.bytes)
+        except DiskError:
+            disk.close(self._descriptor)
+            raise
 
     @property
     def next_sequence(self) -> int:
@@ -131,7 +137,12 @@ class Log:
         rest = _RECORD.pack(0, len(batch), self._next, self._durable)[4:]
         checksum = zlib.crc32(batch, zlib.crc32(rest))
         record = b"".join((checksum.to_bytes(4, "little"), rest, batch, bytes(-len(batch) % 8)))
-        self._disk.append(self._descriptor, self.path, record)
+        try:
+            self._disk.append(self._descriptor, self.path, record)
+        except DiskError as error:
+            if self._disk.size(self._descriptor) != self.bytes:
+                self._broken = error  # half a record could not be taken back: none may follow it
+            raise
         self.bytes += len(record)
         self._appended, self._next = self._next, self._next + 1
         return self._appended

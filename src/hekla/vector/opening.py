@@ -1,5 +1,6 @@
 """Opening: the manifest says which files count, the log what came after. The time does not depend on their size."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from hekla.vector.disk import telling_of
 from hekla.vector.errors import DamagedError, LockedError
-from hekla.vector.log import LogRecord, read_log
+from hekla.vector.log import LOG_FILES, LogRecord, log_path, read_log
 from hekla.vector.manifest import Manifest
 from hekla.vector.segment import Segment, read_tombstones, segment_path
 from hekla.vector.version import Part, whole
@@ -32,6 +33,8 @@ def open_segments(folder: Path, manifest: Manifest, opened: Opened) -> None:
     for entry in manifest.segments:
         try:
             segment = Segment(segment_path(folder, entry.number), entry.number, manifest.schema)
+            if (segment.file.size_bytes, len(segment)) != (entry.bytes, entry.rows):
+                raise DamagedError("is not the segment that the manifest names", where=str(segment.file.path))
             deleted = read_tombstones(folder / entry.deleted) if entry.deleted else None
         except DamagedError as error:
             opened.damaged.append(str(error))
@@ -42,17 +45,25 @@ def open_segments(folder: Path, manifest: Manifest, opened: Opened) -> None:
 def read_logs(folder: Path, manifest: Manifest, opened: Opened) -> Iterator[LogRecord]:
     """Yield the batches that no segment holds, in order, noting where the log goes on."""
     opened.next_sequence = manifest.log_start
-    for path in sorted(folder.glob("log-*.hkl")):
-        if int(path.stem[4:], 16) < manifest.log_start:
-            continue  # all of it is in segments: its removal was cut short
+    files = [path for path in sorted(folder.glob(LOG_FILES)) if _first(path) >= manifest.log_start]
+    if manifest.generation and not files:
+        opened.damaged.append(f"{log_path(folder, manifest.log_start)}: the log is missing")
+    for path in files:
+        first = _first(path)
+        if first > opened.next_sequence:
+            # A file begins when all before it is on disk.
+            opened.damaged.append(f"{path} at 0: batches {opened.next_sequence} to {first - 1} before it are lost")
+            opened.next_sequence = first
         try:
             contents = read_log(path)
         except DamagedError as error:
             opened.damaged.append(str(error))
             opened.log_file = None
-            opened.next_sequence = max(opened.next_sequence, int(path.stem[4:], 16)) + _UNKNOWN_BATCHES
+            opened.next_sequence = max(opened.next_sequence, first) + _UNKNOWN_BATCHES
             continue
         opened.damaged += contents.damaged
+        if not contents.records and first < opened.next_sequence:
+            continue  # made for a new tail that did not come to be: the file before went on
         for record in contents.records:
             yield record
             opened.next_sequence = record.sequence + 1
@@ -63,9 +74,14 @@ def strays(folder: Path, manifest: Manifest) -> list[Path]:
     """Return a collection's files that the manifest does not name: what a crash left."""
     named = {segment_path(folder, entry.number).name for entry in manifest.segments}
     named |= {entry.deleted for entry in manifest.segments}
-    logs = [path for path in folder.glob("log-*.hkl") if int(path.stem[4:], 16) < manifest.log_start]
+    logs = [path for path in folder.glob(LOG_FILES) if _first(path) < manifest.log_start]
     others = [*folder.glob("segment-*.hks"), *folder.glob("deleted-*.hks"), *folder.glob(".*.part")]
     return logs + [path for path in others if path.name not in named]
+
+
+def _first(log_file: Path) -> int:
+    """Return the sequence that a log file begins with, by its name."""
+    return int(log_file.stem[4:], 16)
 
 
 class FolderLock:
@@ -84,8 +100,9 @@ class FolderLock:
                 where=str(folder),
                 cure="close it there, or open it read-only",
             ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk the lock holds all the same; others read no number
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
         """Let others write. A second call does nothing."""

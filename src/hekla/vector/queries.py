@@ -32,8 +32,9 @@ class Words:
 class Fusion:
     """The prefetches' results as one list.
 
-    rrf: by places, sum of weight / (k + place from 0). weighted: by scores brought to 0..1 within each prefetch, sum of
-    weight * score. distribution: as weighted, brought to 0..1 by mean and three standard deviations.
+    rrf: by places from 1, sum of 1 / (k - 1 + place / weight). weighted: by scores brought to 0..1 within each
+    prefetch, sum of weight * score. distribution: as weighted, brought to about 0..1 by mean and three
+    standard deviations.
     """
 
     kind: FusionKind = "rrf"

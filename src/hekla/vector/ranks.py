@@ -86,7 +86,7 @@ def _similarity_rank(vector: VectorSchema, values: AnyArray, query: AnyArray) ->
     return ranks
 
 
-def score_of(metric: Metric, ranks: F32, *, is_multi: bool) -> F32:
+def score_of(metric: Metric, ranks: NDArray[np.float64], *, is_multi: bool) -> NDArray[np.float64]:
     """Return the scores callers see: similarities for cosine and dot, distances for l2 (not squared) and manhattan."""
     if metric == "l2" and not is_multi:
         return np.sqrt(np.maximum(ranks, 0))

@@ -83,10 +83,14 @@ class SegmentFile:
         table = view[table_at:size]
         if zlib.crc32(table) != table_checksum:
             raise DamagedError("its table fails its checksum", where=f"{path} at {table_at}")
-        document = orjson.loads(table)
-        self.about: Any = document["about"]  # Any: JSON
-        self._places: dict[str, tuple[int, int, str, list[int], int]] = document["sections"]
         self._bytes: AnyArray = np.frombuffer(view, np.uint8)
+        try:
+            document = orjson.loads(table)
+            self.about: Any = document["about"]  # Any: JSON
+            self._places: dict[str, tuple[int, int, str, list[int], int]] = document["sections"]
+            self._sections = {name: self._view(place) for name, place in self._places.items()}
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise DamagedError(f"its table contradicts itself: {error}", where=f"{path} at {table_at}") from error
 
     @property
     def size_bytes(self) -> int:
@@ -99,12 +103,15 @@ class SegmentFile:
 
     def section(self, name: str) -> AnyArray:
         """Return a section, a view of the file. Errors: KeyError."""
-        at, size, dtype, shape, _ = self._places[name]
-        return self._bytes[at : at + size].view(np.dtype(dtype)).reshape(shape)
+        return self._sections[name]
 
     def sections(self) -> dict[str, AnyArray]:
         """Return every section, as views of the file."""
-        return {name: self.section(name) for name in self._places}
+        return dict(self._sections)
+
+    def _view(self, place: tuple[int, int, str, list[int], int]) -> AnyArray:
+        at, size, dtype, shape, _ = place
+        return self._bytes[at : at + size].view(np.dtype(dtype)).reshape(shape)
 
     def verify(self) -> None:
         """Read every byte and compare checksums. Errors: DamagedError naming the section."""

@@ -12,20 +12,28 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hekla.base.errors import ConflictError
+from hekla.base.errors import ConflictError, NotFoundError
 from hekla.vector import bitmap
 from hekla.vector.disk import Disk
 from hekla.vector.errors import DamagedError, DiskError
-from hekla.vector.log import IntervalSync, Log, LogRecord, log_path
+from hekla.vector.log import LOG_FILES, IntervalSync, Log, LogRecord, log_path, read_log
 from hekla.vector.manifest import Manifest, SegmentEntry, manifest_path, read_manifest, write_manifest
 from hekla.vector.opening import FolderLock, Opened, open_segments, read_logs, strays
 from hekla.vector.packing import pack, unpack
 from hekla.vector.rows import AnyArray, Ids, Rows, columns, concatenated, rows_of
 from hekla.vector.schema import CollectionSchema
-from hekla.vector.segment import Segment, segment_path, tombstone_path, write_segment, write_tombstones
+from hekla.vector.segment import (
+    Segment,
+    read_tombstones,
+    segment_path,
+    tombstone_path,
+    write_segment,
+    write_tombstones,
+)
 from hekla.vector.version import Part, Tail, Version, whole
 
 # What is built over a segment's rows and stored with them. The segments it is made from, where rows stay as they were.
@@ -66,7 +74,8 @@ class Store:
         for record in read_logs(folder, manifest, opened):
             self._replay(record)
         self._visible = self._latest
-        self.damaged = tuple(opened.damaged)
+        self._damaged = dict.fromkeys(opened.damaged)  # in order, each once
+        self._damaged_segments: set[int] = set()
         self._written_deletes = {
             entry.number: (entry.deleted, self._deleted_of(entry.number))
             for entry in manifest.segments
@@ -76,8 +85,7 @@ class Store:
             self._open_log(opened)
 
     def _open_log(self, opened: Opened) -> None:
-        for stray in strays(self.folder, self._manifest):
-            self._disk.remove(stray)
+        self._remove_strays()
         path = opened.log_file or log_path(self.folder, opened.next_sequence)
         good_bytes = opened.log_bytes if opened.log_file else 0
         policy = self.schema.sync
@@ -113,6 +121,15 @@ class Store:
     def is_read_only(self) -> bool:
         """True if it was opened for reading only."""
         return self._lock_file is None
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """What was found damaged till now: on opening left out, later still served."""
+        return tuple(self._damaged)
+
+    def is_damaged(self, segment: int) -> bool:
+        """Return whether a segment was found damaged after opening; such a one is merged no more."""
+        return segment in self._damaged_segments
 
     @property
     def tail_rows(self) -> int:
@@ -212,6 +229,9 @@ class Store:
 
     def _replace_parts(self, old: Sequence[Part], log_start: int | None, *, is_optimised: bool) -> None:
         """Write one segment with the live rows of these parts, and put it in their place."""
+        for part in old:
+            if isinstance(part.source, Segment):
+                self._verify_segment(part.source)  # damage must not get a fresh checksum
         kept = [np.flatnonzero(~bitmap.to_mask(part.deleted, len(part.rows))) for part in old]
         number = self._manifest.next_segment
         entry: SegmentEntry | None = None
@@ -294,23 +314,59 @@ class Store:
         with self._maintain:
             with self._write:
                 self._writable()
-                self._latest = replace(self._latest, schema=schema)
-                self._visible = replace(self._visible, schema=schema)
-            self._commit(self._latest, self._manifest.segments, None)
+                before, manifest = self.schema, self._manifest
+                self._set_schema(schema)
+            try:
+                self._commit(self._latest, self._manifest.segments, None)
+            except DiskError:
+                with self._write:
+                    self._set_schema(before)
+                    self._manifest = manifest
+                raise
             for part in self._latest.parts:
                 if isinstance(part.source, Segment):
                     self._replace_parts([part], None, is_optimised=bool(part.source.about["is_optimised"]))
 
+    def _set_schema(self, schema: CollectionSchema) -> None:
+        self._latest = replace(self._latest, schema=schema)
+        self._visible = replace(self._visible, schema=schema)
+
     def verify(self) -> list[str]:
-        """Read every byte of every segment; return what is damaged."""
-        damaged = []
-        for part in self._visible.parts:
-            if isinstance(part.source, Segment):
-                try:
-                    part.source.file.verify()
-                except DamagedError as error:
-                    damaged.append(str(error))
-        return damaged
+        """Read every byte of the collection's files; return what is damaged, now or since the opening."""
+        with self._maintain:  # while files are read none is replaced by this process
+            for part in self._visible.parts:
+                if isinstance(part.source, Segment):
+                    self._noting_damage(self._verify_segment, part.source)
+            manifest = self._manifest
+            if self._noting_damage(self._is_current, manifest):
+                for entry in manifest.segments:
+                    if entry.deleted:
+                        self._noting_damage(read_tombstones, self.folder / entry.deleted)
+                for path in sorted(self.folder.glob(LOG_FILES)):
+                    self._noting_damage(self._verify_log, path)
+            return list(self._damaged)
+
+    def _noting_damage(self, check: Callable[[Any], object], of: object) -> object:  # Any: what it checks
+        try:
+            return check(of)
+        except (DamagedError, NotFoundError) as error:
+            self._damaged[str(error)] = None
+            return None
+
+    def _is_current(self, manifest: Manifest) -> bool:
+        """Return whether no other process has replaced the manifest; then its files are no longer these."""
+        return read_manifest(self.folder).generation == manifest.generation
+
+    def _verify_segment(self, segment: Segment) -> None:
+        try:
+            segment.file.verify()
+        except DamagedError as error:
+            self._damaged[str(error)] = None
+            self._damaged_segments.add(segment.number)
+            raise
+
+    def _verify_log(self, path: Path) -> None:
+        self._damaged |= dict.fromkeys(read_log(path).damaged)
 
     def link_to(self, folder: Path) -> None:
         """Make a copy as of now: hard links of what never changes, and the log's bytes.
@@ -323,7 +379,7 @@ class Store:
             with self._write:
                 self.sync()
                 manifest = self._manifest
-                logs = [(path, path.stat().st_size) for path in self.folder.glob("log-*.hkl")]
+                logs = [(path, path.stat().st_size) for path in self.folder.glob(LOG_FILES)]
             self._disk.make_folder(folder)
             for entry in manifest.segments:
                 for name in filter(None, (segment_path(self.folder, entry.number).name, entry.deleted)):
@@ -354,22 +410,33 @@ class Store:
 
 def create_store(folder: Path, schema: CollectionSchema, disk: Disk, build: BuildSections) -> Store:
     """Make a collection in a folder that has none, and open it. Errors: ConflictError; DiskError."""
-    if manifest_path(folder).exists():
-        raise ConflictError("holds a collection already", where=str(folder), cure="open it, or delete it first")
     disk.make_folder(folder)
-    write_manifest(disk, folder, Manifest(schema))
-    return open_store(folder, disk, build)
+    lock = FolderLock(folder)  # of two who make one at the same time, one is told that it is taken
+    try:
+        if manifest_path(folder).exists():
+            raise ConflictError("holds a collection already", where=str(folder), cure="open it, or delete it first")
+        write_manifest(disk, folder, Manifest(schema))
+        return Store(folder, read_manifest(folder), disk, build, lock)
+    except BaseException:
+        lock.release()
+        raise
 
 
 def open_store(folder: Path, disk: Disk, build: BuildSections, *, is_read_only: bool = False) -> Store:
     """Open a collection. Errors: NotFoundError; LockedError; DamagedError where the manifest or the log is."""
-    read_manifest(folder)  # before anything is made in a folder that is no collection
-    lock = None if is_read_only else FolderLock(folder)
+    manifest = read_manifest(folder)  # before anything is made in a folder that is no collection
+    if is_read_only:
+        while True:
+            store = Store(folder, manifest, disk, build, None)
+            now = read_manifest(folder)
+            if now.generation == manifest.generation:
+                return store
+            manifest = now  # a writer replaced files while they were opened: open those that count now
+    lock = FolderLock(folder)
     try:
         return Store(folder, read_manifest(folder), disk, build, lock)
     except BaseException:
-        if lock is not None:
-            lock.release()
+        lock.release()
         raise
 
 

@@ -6,7 +6,6 @@ of the next, so a point is written about log8(n) times. A segment with a quarter
 
 import threading
 
-from hekla.base.errors import HeklaError
 from hekla.vector.segment import Segment
 from hekla.vector.store import Store
 from hekla.vector.version import Part
@@ -23,7 +22,11 @@ def is_seal_due(store: Store) -> bool:
 
 def due_merge(store: Store) -> list[int]:
     """Return the numbers of the segments to merge next, [] for none."""
-    segments = [part for part in store.version.parts if isinstance(part.source, Segment)]
+    segments = [
+        part
+        for part in store.version.parts
+        if isinstance(part.source, Segment) and not store.is_damaged(part.source.number)
+    ]
     for part in segments:
         if len(part.rows) - part.live > MAX_DELETED_SHARE * len(part.rows):
             return [_number(part)]
@@ -66,7 +69,7 @@ class Upkeep:
         self._is_settled = threading.Event()
         self._is_settled.set()
         self._is_stopped = threading.Event()
-        self.error: HeklaError | None = None  # why the last round failed; None: it did not
+        self.error: Exception | None = None  # why the last round failed; None: it did not
         self._thread = threading.Thread(target=self._run, name="vector-upkeep", daemon=True)
         self._thread.start()
 
@@ -102,7 +105,7 @@ class Upkeep:
                 with self._waking:
                     if not self._wanted.is_set():
                         self._is_settled.set()
-            except HeklaError as error:
+            except Exception as error:  # noqa: BLE001  # the thread's boundary: `wait_settled` raises it
                 self.error = error
                 self._is_settled.set()
                 if not self._is_stopped.wait(_RETRY_S):

@@ -97,5 +97,6 @@ class Version:
 
 def whole(rows: Rows, source: Segment | Tail, deleted: bitmap.Words | None = None) -> Part:
     """Return a part of all these rows, less the deleted."""
-    words = bitmap.nothing(len(rows)) if deleted is None else deleted
-    return Part(rows, words, len(rows) - bitmap.count(words), source)
+    if deleted is None:  # nothing is counted: opening takes the same time for any size
+        return Part(rows, bitmap.nothing(len(rows)), len(rows), source)
+    return Part(rows, deleted, len(rows) - bitmap.count(deleted), source)

@@ -63,6 +63,17 @@ def test_a_model_that_changed_has_another_name(tmp_path: Path) -> None:
     assert digest([file], plan_of(QWEN3)) not in (before, touched)
 
 
+def test_of_one_model_the_two_newest_packings_stay(tmp_path: Path) -> None:
+    store, file = WeightStore(tmp_path / "weights"), model_file(tmp_path)
+    names = []
+    for stamp in range(4):
+        os.utime(file, ns=(stamp, stamp))
+        names.append(digest([file], plan_of()))
+        packed_weights(plan_of(), [file], store)
+        os.utime(tmp_path / "weights" / f"{names[-1]}.weights", (stamp, stamp))
+    assert {path.stem for path in (tmp_path / "weights").iterdir()} == set(names[2:])
+
+
 def test_a_disk_that_takes_nothing_leaves_the_weights_in_memory(tmp_path: Path) -> None:
     blocked = tmp_path / "weights"
     blocked.write_text("a file where the folder should be")

@@ -63,6 +63,8 @@ def test_guesses_come_from_the_text_or_from_a_model_below_the_folder(loaded: Loa
     assert answers(loaded(draft="draft", draft_tokens=3), asked).tokens[1] == plain
     with pytest.raises(ConfigError, match="leads out"):
         loaded(draft="../other")
+    with pytest.raises(TooLargeError, match=r"draft model .* MiB \+ the process itself"):
+        loaded(draft="draft", memory_bytes="1MiB")
 
 
 @pytest.mark.parametrize(

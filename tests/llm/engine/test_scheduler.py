@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 from hekla.base.errors import EngineError
 from hekla.llm.scheduler import Scheduler
 from hekla.llm.sequence import Chunk, Sequence
+from hekla.llm.waiting import WaitingQueue
 from hekla.protocols.text_engine import RequestId
 
 PAGE = 4
@@ -318,6 +319,42 @@ def test_pages_that_lack_are_taken_from_the_last_to_come() -> None:
     assert made.scheduler.preemptions
     assert list(made.ended) == [0, 1]
     assert made.answers[RequestId(1)] == expected("", [2], 28)
+
+
+def test_a_guess_takes_nobodys_page() -> None:
+    made = small(pages=8, running=2)
+    for number in range(2):
+        made.submit(number, [number] * 5, 15)
+    while len(made.answers[RequestId(1)]) < 9:
+        made.step()
+    assert made.scheduler.pool.free + made.scheduler.pool.reusable == 0
+    made.step(guess=1.0)
+    assert made.scheduler.preemptions == 0
+
+
+def test_a_tenant_back_from_idling_has_nothing_saved_up() -> None:
+    queue = WaitingQueue()
+    queue.enter("busy")
+    queue.charge("busy", 500)
+    queue.enter("new")
+    assert queue.served("new") == 500
+    queue.leave("new")
+    queue.charge("busy", 100)
+    queue.enter("new")
+    assert queue.served("new") == 600
+    queue.charge("new", 50)
+    for number, tenant in enumerate(("new", "busy")):
+        sequence = Sequence(RequestId(number), [1], 1, 2, tenant=tenant, arrival=number)
+        queue.push(sequence)
+    assert [sequence.tenant for sequence in queue.in_order()] == ["busy", "new"]
+
+
+def test_tenants_who_left_are_forgotten_in_the_end() -> None:
+    queue = WaitingQueue()
+    for number in range(3000):
+        queue.enter(f"tenant {number}")
+        queue.leave(f"tenant {number}")
+    assert len(queue._served) <= 1024
 
 
 def test_a_planted_leak_is_seen() -> None:

@@ -84,6 +84,43 @@ def test_a_guess_must_keep_to_the_grammar() -> None:
         assert found.reason[1] == "stop"
 
 
+def test_a_wrong_guess_leaves_no_trace_in_the_grammar() -> None:
+    """Most guesses are allowed here, and not what the model chooses: the grammar has to go back to count right."""
+    grammar = Grammar("regex", "[a-h]{7}([0-9]{2}[a-h]{3}){4}!")
+    for seed in range(4):
+        asked = request(1, PROMPT, grammar=grammar, max_tokens=60, sampling=Sampling(temperature=1.5, seed=seed))
+        plain, _ = counted(tiny_engine(limits=EngineLimits(max_running=4)), asked)
+        found, _ = counted(tiny_engine(limits=LIMITS, drafter=Parrot([0, 1, 2])), asked)
+        assert found.tokens == plain.tokens
+        assert found.reason[1] == "stop"
+
+
+class Parrot:
+    """Guesses the same few tokens every time."""
+
+    def __init__(self, tokens: list[int]) -> None:
+        self._tokens = tokens
+
+    def propose(self, guesses: Sequence[Guess]) -> Sequence[list[int]]:
+        """Return the tokens."""
+        return [self._tokens[: guess.most] for guess in guesses]
+
+    def forget(self, request_id: RequestId) -> None:
+        """Know nothing."""
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+def test_the_draft_model_forgets_what_came_to_nothing() -> None:
+    state, kept = SamplingState(GREEDY, [], 0), draft_model()
+    first = kept.propose([Guess(RequestId(1), list(PROMPT), 3, state)])[0]
+    true = [*PROMPT, (first[0] + 1) % 90, first[1], 7]
+    again = kept.propose([Guess(RequestId(1), true, 3, state)])[0]
+    assert again == draft_model().propose([Guess(RequestId(1), true, 3, state)])[0]
+    assert len(again) == 3
+
+
 def test_a_stop_within_a_guess_ends_the_answer_there() -> None:
     plain, _ = counted(tiny_engine(limits=EngineLimits(max_running=4)), request(1, PROMPT, max_tokens=30))
     stop = plain.text[1][5:7]

@@ -71,14 +71,13 @@ def test_an_adapter_in_use_stays(server: RunningServer) -> None:
         ({"lora_name": "x", "lora_path": "/etc"}, "lora_path", "leads out"),
         ({"lora_name": "../x", "lora_path": "adapters/rain"}, "lora_name", "letters, digits"),
         ({"lora_path": "adapters/rain"}, "lora_name", "must be a name"),
-        ({"lora_name": "x", "lora_path": "adapters/none"}, None, "cannot be read"),
+        ({"lora_name": "x", "lora_path": "adapters/none"}, "lora_path", "has no folder 'adapters/none'"),
+        ({"lora_name": "x", "lora_path": "adapters"}, "lora_path", "cannot be read"),
     ],
 )
-def test_what_cannot_be_loaded_is_refused(
-    server: RunningServer, asked: dict[str, str], param: str | None, words: str
-) -> None:
+def test_what_cannot_be_loaded_is_refused(server: RunningServer, asked: dict[str, str], param: str, words: str) -> None:
     status, document = change(server, "load", model="words", **asked)
-    assert status == (400 if param else 500)
+    assert status == (404 if "none" in words else 400)
     assert document["error"]["param"] == param
     assert words in document["error"]["message"]
 
@@ -95,7 +94,7 @@ def test_an_engine_that_is_made_again_has_them_too(tmp_path: Path) -> None:
 
     async def test() -> str:
         async with text_world(path=tmp_path / "model.toml") as world:
-            await world.model.load_adapter("rain", "rain")
+            await world.model.adapters.load("rain", "rain")
             world.engines[0].fail_step = broken()
             await Reader(world.model, TextWish(("x",))).failure()
             await until(lambda: world.model.is_ready and "rain" in world.engines[-1].status().adapters)

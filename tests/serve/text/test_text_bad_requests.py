@@ -36,7 +36,7 @@ def refused(server: RunningServer, path: str, body: bytes | dict[str, Any]) -> t
         ({"stop": ["a"] * 17}, "stop", "16 entries"),
         ({"logit_bias": {"a": 1}}, "logit_bias.a", "no token's number"),
         ({"logit_bias": {"5": 101}}, "logit_bias.5", "from -100 to 100"),
-        ({"logit_bias": {"999999": 1}}, "messages", "not between 0 and 261"),
+        ({"logit_bias": {"999999": 1}}, "logit_bias", "not between 0 and 261"),
         ({"top_logprobs": 2}, "top_logprobs", 'write "logprobs": true'),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "from 0 to 20"),
         ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens", "drop one"),
@@ -129,6 +129,7 @@ def test_a_wrong_completion_is_refused_with_its_path(
         (b'{"model": "words", "messages": [{"role": "user", "content": "\\ud800"}]}', ""),
         (b'{"model": "words"', "not JSON"),
         (b"[]", "must be a JSON object"),
+        (b'{"model": "words", "x": 1, "messages": ' + b'[{"x": ' * 900 + b"1" + b"}]" * 900 + b"}", ""),
         (b'{"model": "words", "seed": 1, "messages": [{"role": "user", "content": "x"}], "seed": 2}', "is given twice"),
     ],
 )

@@ -19,7 +19,7 @@ from hekla.base.errors import (
 )
 from hekla.engines.ngram.engine import NgramOptions
 from hekla.serve.config import QueueConfig, TextConfig
-from hekla.serve.text.model import Generation
+from hekla.serve.text.generation import Generation
 from hekla.serve.text.wish import Conversation, TextWish
 
 HI = Conversation([{"role": "user", "content": "hi"}])
@@ -250,6 +250,34 @@ def test_a_server_that_stops_ends_answers_with_a_reason() -> None:
             await asyncio.gather(writing.text(), waiting.text())
             assert (writing.reasons, waiting.reasons) == (["cancelled"], ["cancelled"])
             await asyncio.wait_for(world.model.drain(), 10)
+
+    run(test())
+
+
+def test_a_server_that_stops_refuses_what_the_engine_has_not_taken() -> None:
+    async def test() -> None:
+        async with text_world() as world:
+            reader = Reader(world.model, endless())
+            world.model.end_all()
+            assert str(await reader.failure()) == "model 'faulty': the server is stopping"
+            await asyncio.wait_for(world.model.drain(), 10)
+            await until(lambda: not world.engines[0].has_work)
+            assert world.model.waiting == world.model.running == 0
+
+    run(test())
+
+
+def test_what_a_hung_engine_was_handed_and_never_took_is_told_too() -> None:
+    async def test() -> None:
+        async with text_world(queue=QueueConfig(run_timeout_ms=100)) as world:
+            (engine,) = world.engines
+            engine.hang = threading.Event()
+            first = Reader(world.model, endless())
+            await until(lambda: first.begun is not None)
+            second = Reader(world.model, endless())
+            for reader in (first, second):
+                assert "a step ran longer" in str(await reader.failure())
+            engine.hang.set()
 
     run(test())
 

@@ -13,7 +13,8 @@ from hekla.engines.ngram.engine import NgramEngine, NgramOptions
 from hekla.protocols.text_engine import RequestId, Sampling, TextRequest, TokenEvent
 from hekla.serve.config import EngineConfig, ModelConfig, QueueConfig, TextConfig
 from hekla.serve.observe.statistics import ModelStatistics
-from hekla.serve.text.model import OnText, TextModel
+from hekla.serve.text.generation import OnText
+from hekla.serve.text.model import TextModel
 from hekla.serve.text.wish import Begun, TextWish
 
 GREEDY = Sampling(temperature=0)
@@ -106,6 +107,7 @@ class Reader:
         self.begun: Begun | None = None
         self.events: list[tuple[int, TokenEvent]] = []
         self.error: HeklaError | None = None
+        self.was_cancelled = False  # for the test to note
         self.on_token: Callable[[], None] | None = None
         self._left = len(wish.prompts) * wish.answers
         self._has_ended = asyncio.Event()
@@ -139,6 +141,10 @@ class Reader:
         await asyncio.wait_for(self._has_ended.wait(), 30)
         assert self.error is None, self.error
         return "".join(event.text for at, event in self.events if at == index)
+
+    async def ended(self) -> None:
+        """Wait for the end, whatever it is."""
+        await asyncio.wait_for(self._has_ended.wait(), 30)
 
     async def failure(self) -> HeklaError:
         """Wait for the error."""

@@ -49,6 +49,15 @@ def test_a_written_index_is_opened_the_same(index: GraphIndex, queries: Floats, 
         write_index(index, path)
 
 
+@pytest.mark.parametrize("own", [16, 8, 4])
+def test_small_blocks_come_back(index: GraphIndex, queries: Floats, own: int, tmp_path: Path) -> None:
+    small = index.compacted(own)
+    write_index(small, tmp_path / "x")
+    opened = open_index(tmp_path / "x")
+    assert (opened.search_many(queries, 10).distances == small.search_many(queries, 10).distances).all()
+    assert verify(np.fromfile(tmp_path / "x", np.uint8)) == []
+
+
 @pytest.mark.parametrize("metric", [Metric.DOT, Metric.COSINE])
 @pytest.mark.parametrize("count", [0, 1, 200])
 def test_every_metric_and_size_comes_back(points: Floats, metric: Metric, count: int, tmp_path: Path) -> None:
@@ -90,7 +99,7 @@ def test_a_damaged_header_is_refused(blob: Bytes, at: int, value: bytes, message
 @pytest.mark.parametrize(
     ("at", "form", "value"),
     [(16, "<Q", 3001), (24, "<I", 500), (28, "<I", 128), (32, "<I", 3), (36, "<I", 3), (40, "<I", 16), (44, "<I", 64),
-     (48, "<d", -1.0), (64, "<Q", 4097), (120, "<Q", 1 << 62), (152, "<Q", 1 << 40)],
+     (48, "<d", -1.0), (64, "<Q", 4097), (120, "<Q", 1 << 62), (152, "<Q", 1 << 40), (160, "<I", 8), (160, "<I", 5)],
 )  # fmt: skip
 def test_a_header_that_contradicts_itself_is_refused(blob: Bytes, at: int, form: str, value: float) -> None:
     page = bytearray(blob[:4096].tobytes())

@@ -54,6 +54,30 @@ def test_nearly_all_of_the_nearest_are_found(points: Floats, queries: Floats, me
     assert share_found(index, points, queries, metric) >= 0.99
 
 
+@pytest.mark.parametrize("metric", [Metric.L2, Metric.DOT, Metric.COSINE])
+@pytest.mark.parametrize(("own", "k", "least"), [(16, 10, 0.99), (8, 10, 0.96), (4, 10, 0.6), (4, 40, 0.97)])
+def test_small_blocks_find_nearly_as_much(
+    points: Floats, queries: Floats, metric: Metric, own: int, k: int, least: float
+) -> None:
+    index = build_graph(points, metric).compacted(own, threads=2)
+    hits = 0
+    for query in queries:
+        found = reranked(index.search(query, k, ef=80), points, query, 10, metric)
+        exact = search_flat(points, query, 10, metric)
+        hits += len(np.intersect1d(found.rows, exact.rows))
+        filtered = index.search(query, 5, allowed=bitmap_of(np.arange(3000) % 4 == 1, 3000))
+        assert (filtered.rows % 4 == 1).all()
+        assert len(filtered.rows) == 5
+    assert hits >= least * 10 * len(queries)
+
+
+def test_small_blocks_are_made_once(index: GraphIndex) -> None:
+    small = index.compacted(8)
+    assert small.bytes_per_vector < index.bytes_per_vector / 3
+    with pytest.raises(UnsupportedError, match="own codes of 4 bits cannot be made of 8 ones"):
+        small.compacted(4)
+
+
 def test_an_index_of_other_vectors_is_noticed(points: Floats, queries: Floats) -> None:
     index = build_graph(points[::-1].copy(), Metric.L2)
     assert share_found(index, points, queries, Metric.L2) < 0.2
@@ -98,6 +122,20 @@ def test_recall_holds_under_filters_correlated_with_the_query(
         distances = sign * ((points - query) ** 2).sum(axis=1)
         allowed = distances <= np.quantile(distances, share)
         assert share_found(index, points, query[None], Metric.L2, allowed=allowed) >= 0.98
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4])
+def test_exact_distances_tell_apart_what_is_far_and_nearly_as_far(
+    index: GraphIndex, points: Floats, queries: Floats, share: float
+) -> None:
+    hits = 0
+    for query in queries[:10]:
+        distances = ((points - query) ** 2).sum(axis=1)
+        bitmap = bitmap_of(distances >= np.quantile(distances, 1 - share), 3000)
+        exact = search_flat(points, query, 10, Metric.L2, allowed=bitmap)
+        found = index.search(query, 10, allowed=bitmap, originals=points)
+        hits += len(np.intersect1d(found.rows, exact.rows))
+    assert hits >= 98
 
 
 def test_a_filter_that_allows_few_is_scanned_and_one_that_allows_most_is_walked(index: GraphIndex) -> None:

@@ -48,7 +48,9 @@ async function answer(text) {
   let said = "", tokens = 0, first = 0;
   const asked = performance.now();
   try {
-    const body = { model: $("chat-model").value, messages, stream: true, stream_options: { include_usage: true } };
+    // Small models ramble at OpenAI's temperature of 1.
+    const options = { temperature: 0.6, stream: true, stream_options: { include_usage: true } };
+    const body = { model: $("chat-model").value, messages, ...options };
     for await (const { choices, usage } of stream("/v1/chat/completions", body, mine.signal)) {
       const piece = choices[0]?.delta.content;
       if (piece) {

@@ -58,7 +58,7 @@ def pair_at(
         d = f32(h[at2 // 2 + lane]) * f32(bitcast(i8, w[at2 + 32 + ((k % 256) // 16) * 16 + lane]))
         m = d * (-zero)
     else:
-        at3 = scales + (block // per) * 48
+        at3 = scales + (block >> per) * 48
         d = f32(h[at3 // 2 + lane])
         m = -(d * f32(w[at3 + 32 + lane]))
     return m if is_shift else d

@@ -1,6 +1,7 @@
 """Several packed matrices that share their input, in one parallel loop over panels; kinds may differ.
 
-A matrix is a row of a table of i64: COLUMNS names what is in it. All matrices lie in one memory, which is passed as
+A matrix is a row of a table of i64: COLUMNS names what is in it; 2 to the `per` blocks share a scale.
+ All matrices lie in one memory, which is passed as
 bytes, f16, bf16 and f32. Each panel writes 16 columns of `out` (rows, out_stride) that no other panel writes.
 """
 

@@ -22,12 +22,14 @@ from hekla.lang import (
     index,
     kernel,
     load,
+    prefetch,
     store,
     u8,
     unroll,
 )
 
 W = TypeParam("W")
+AHEAD = 2048  # elements that are fetched early, 4 or 8 KiB
 
 
 @kernel(inline=True)
@@ -98,6 +100,9 @@ def float_tile(
     even = Array[Vec[f32, 16], rows](0.0)
     odd = Array[Vec[f32, 16], rows](0.0)
     for k in range(0, inputs - 1, 2):
+        if row == 0:
+            prefetch(w, first + k * 16 + AHEAD)
+            prefetch(w, first + k * 16 + AHEAD + 16)
         one = f32(load(w, first + k * 16, width=16))
         two = f32(load(w, first + k * 16 + 16, width=16))
         for r in unroll(range(rows)):

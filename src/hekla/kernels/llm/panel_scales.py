@@ -14,7 +14,7 @@ def halves_at(w: View[u8, 1], h: View[f16, 1], at: index) -> Vec[f32, 16]:
 
 @kernel(inline=True)
 def scale_of(w: View[u8, 1], h: View[f16, 1], scales: index, b: index, per: index, *, style: Const) -> Vec[f32, 16]:
-    """Return d of block b; `per` blocks share a scale in style grouped."""
+    """Return d of block b; 2 to the `per` blocks share a scale in style grouped."""
     if style == "plain":
         return halves_at(w, h, scales + b * 32)
     if style == "affine":
@@ -22,7 +22,7 @@ def scale_of(w: View[u8, 1], h: View[f16, 1], scales: index, b: index, per: inde
     if style == "super":
         at = scales + (b >> 3) * 320
         return halves_at(w, h, at) * f32(load(w, at + 64 + (b & 7) * 32, width=16))
-    return halves_at(w, h, scales + (b // per) * 48)
+    return halves_at(w, h, scales + (b >> per) * 48)
 
 
 @kernel(inline=True)
@@ -37,7 +37,7 @@ def shift_of(
     if style == "super":
         at = scales + (b >> 3) * 320
         return -(halves_at(w, h, at + 32) * f32(load(w, at + 80 + (b & 7) * 32, width=16)))
-    return -(d * f32(load(w, scales + (b // per) * 48 + 32, width=16)))
+    return -(d * f32(load(w, scales + (b >> per) * 48 + 32, width=16)))
 
 
 @kernel(inline=True)

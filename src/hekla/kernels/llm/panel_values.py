@@ -70,7 +70,7 @@ def matrix_values(w, row):
     """Return the weights (outputs, inputs) f32 of the matrix a row of the table stands for."""
     number, first, panels, inputs, size, _, _, per, _ = (int(v) for v in row)
     cut = w[first : first + panels * size].reshape(panels, size)
-    return np.concatenate([panel_values(number, p, inputs, 32 * per) for p in cut])
+    return np.concatenate([panel_values(number, p, inputs, 32 << per) for p in cut])
 
 
 def random_matrix(rng, number, outputs, inputs, column=0, group=64):
@@ -86,7 +86,7 @@ def random_matrix(rng, number, outputs, inputs, column=0, group=64):
         packed[:, : layout.scales] = rng.integers(0, 256, (panels, layout.scales), dtype=np.uint8)
         scales = rng.uniform(0.01, 0.02, (panels, (layout.bytes - layout.scales) // 2)).astype(np.float16)
         packed[:, layout.scales :] = scales.view(np.uint8)
-    per = group // BLOCK if kind.style == "grouped" else 1
+    per = (group // BLOCK).bit_length() - 1 if kind.style == "grouped" else 0
     row = [number, 0, panels, inputs, layout.bytes, layout.high, layout.scales, per, column]
     assert len(row) == COLUMNS
     return packed.reshape(-1), row

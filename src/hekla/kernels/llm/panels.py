@@ -18,6 +18,8 @@ A weight is code * d + m, where d and m come from the scales:
     halves   256       d f16; then 16 times (per 16 inputs): s i8      d * s, -zero * d * s
     grouped  group     d f16, z u8                                     d, -(d * z)
 
+A group is 32 inputs times a power of two.
+
 Floats lie as 16 outputs of input 0, 16 outputs of input 1, ... Parts of a panel begin at multiples of 64 bytes.
 """
 

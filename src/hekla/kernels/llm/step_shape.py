@@ -41,8 +41,8 @@ class StepShape:
 
     @property
     def tile_tokens(self) -> int:
-        """Tokens of a prompt that attend together: about eight rows of queries."""
-        return max(1, 8 // self.group)
+        """Tokens of a prompt that attend together: up to twelve rows of queries."""
+        return max(1, 12 // self.group)
 
     @property
     def query_room(self) -> int:

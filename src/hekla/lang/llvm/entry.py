@@ -18,6 +18,7 @@ from hekla.lang.llvm.names import commas, register_type
 from hekla.lang.llvm.text import Text
 
 ALIGNED, WRITEABLE = 0x100, 0x400
+MANY = 8  # views, past which a loop looks for those that overlap
 
 
 def can_be_called(function: Function) -> str:
@@ -203,6 +204,9 @@ class EntryText:
 
     def _disjoint(self) -> None:
         """What one parameter writes no other may see."""
+        if len(self.extents) > MANY:
+            self._disjoint_by_loop()
+            return
         for i, (writes, low, high) in enumerate(self.extents):
             for other_writes, other_low, other_high in self.extents[i + 1 :]:
                 if writes or other_writes:
@@ -214,6 +218,45 @@ class EntryText:
                     none_second = self.make(f"icmp eq i64 {other_low}, {other_high}")
                     apart = self.make(f"or i1 {apart}, {self.make(f'or i1 {none_first}, {none_second}')}")
                     self._continue_if(apart)
+
+    def _disjoint_by_loop(self) -> None:
+        """As `_disjoint`, for so many views that the code for each pair would be most of the kernel's."""
+        ordered = sorted(self.extents, key=lambda e: not e[0])  # written ones first: each meets all after it
+        count, written = len(ordered), sum(writes for writes, _, _ in ordered)
+        lows, highs = (self.make(f"alloca [{count} x i64]") for _ in range(2))
+        for position, (_, low, high) in enumerate(ordered):
+            empty = self.make(f"icmp eq i64 {low}, {high}")  # meets nobody, as what ends at 0 does
+            for array, value in ((lows, low), (highs, high)):
+                kept = self.make(f"select i1 {empty}, i64 0, i64 {value}")
+                self.line(f"store i64 {kept}, ptr {self.make(f'getelementptr i64, ptr {array}, i64 {position}')}")
+        before, outer, inner, turn, done = (self.label() for _ in range(5))
+        one, other, following, next_other = (f"%n{self._count}.{name}" for name in ("i", "j", "i1", "j1"))
+        self.line(f"br label %{before}")
+        self.lines.append(f"{before}:")
+        self.line(f"br label %{outer}")
+        self.lines.append(f"{outer}:")
+        self.line(f"{one} = phi i64 [ 0, %{before} ], [ {following}, %{turn} ]")
+        self.line(f"{following} = add i64 {one}, 1")
+        low, high = (self._word(array, one) for array in (lows, highs))
+        more = self.make(f"icmp ult i64 {one}, {written}")
+        others = self.make(f"icmp ult i64 {following}, {count}")
+        self.line(f"br i1 {self.make(f'and i1 {more}, {others}')}, label %{inner}, label %{done}")
+        self.lines.append(f"{inner}:")
+        self.line(f"{other} = phi i64 [ {following}, %{outer} ], [ {next_other}, %{inner}.good ]")
+        first = self.make(f"icmp ule i64 {high}, {self._word(lows, other)}")
+        second = self.make(f"icmp ule i64 {self._word(highs, other)}, {low}")
+        self.line(f"br i1 {self.make(f'or i1 {first}, {second}')}, label %{inner}.good, label %slow")
+        self.lines.append(f"{inner}.good:")
+        self.line(f"{next_other} = add i64 {other}, 1")
+        last = self.make(f"icmp eq i64 {next_other}, {count}")
+        self.line(f"br i1 {last}, label %{turn}, label %{inner}")
+        self.lines.append(f"{turn}:")
+        self.line(f"br label %{outer}")
+        self.lines.append(f"{done}:")
+
+    def _word(self, array: str, position: str) -> str:
+        at = self.make(f"getelementptr i64, ptr {array}, i64 {position}")
+        return self.make(f"load i64, ptr {at}")
 
     # --- the call ---------------------------------------------------------------------------------------
 

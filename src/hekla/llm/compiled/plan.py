@@ -23,7 +23,7 @@ from hekla.llm.model_config import ModelConfig
 from hekla.llm.tensors import Quantisation, StoredTensor
 
 I64 = NDArray[np.int64]
-LAYOUT_VERSION = 1  # of the packed memory: count it up when panels or the order of parts change
+LAYOUT_VERSION = 2  # of the packed memory: count it up when panels or the order of parts change
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ class PlanWriter:
         group = group_size(tensor) if tensor.quantisation is Quantisation.AWQ4 else 32
         if kind is None:
             kind = KINDS[NUMBERS[tensor.quantisation.name]]
-        if columns is not None or group % 32:
-            kind = KINDS[NUMBERS["F32"]]  # inputs that are moved cut blocks apart: only odd widths of heads do that
+        if columns is not None or group % 32 or group & (group - 1):
+            kind = KINDS[NUMBERS["F32"]]  # moved inputs cut blocks apart (odd widths of heads do), and so do odd groups
         inputs = tensor.shape[1] if columns is None else len(columns)
         layout = panel_layout(kind, inputs, group)
         made = PackedMatrix(tensor, kind, rows, columns, group, self.bytes, layout.bytes, column)
@@ -230,5 +230,5 @@ def _row(matrix: PackedMatrix) -> list[int]:
     layout = panel_layout(matrix.kind, matrix.inputs, matrix.group)
     return [
         NUMBERS[matrix.kind.name], matrix.first, matrix.panels, matrix.inputs, matrix.panel_bytes,
-        layout.high, layout.scales, matrix.group // 32, matrix.column,
+        layout.high, layout.scales, (matrix.group // 32).bit_length() - 1, matrix.column,
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from hekla.base.errors import ModelFileError, UnsupportedError, quoted
@@ -36,12 +37,9 @@ def byte_level_tokenizer(vocabulary: Vocabulary, merges: Sequence[str], pre: str
             where=f"{where}: tokenizer.ggml.pre",
             cure=f"known: {', '.join(sorted(PATTERNS))}",
         )
-    kinds = vocabulary.kinds.tolist()
-    tokens = {
-        text: token
-        for token, text in reversed(list(enumerate(vocabulary.texts)))
-        if kinds[token] not in (Kind.CONTROL, Kind.UNKNOWN)
-    }
+    hidden = set(np.flatnonzero(np.isin(vocabulary.kinds, (Kind.CONTROL, Kind.UNKNOWN))).tolist())
+    backwards = zip(range(len(vocabulary.texts) - 1, -1, -1), reversed(vocabulary.texts), strict=True)
+    tokens = {text: token for token, text in backwards if token not in hidden}
     pairs = [_pair(merge, where) for merge in merges]
     try:
         model = models.BPE(tokens, pairs, ignore_merges=pre in WHOLE_WORDS)

@@ -15,17 +15,17 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from http import HTTPStatus
 from typing import cast
 
 import numpy as np
 
 from hekla.base.errors import DeadlineError, HeklaError, InputError, TooLargeError
+from hekla.serve.http.answer_head import STARTS, answer_start, stream_head
 from hekla.serve.http.chunked import ChunkedBody
 from hekla.serve.http.coding import decode_body
 from hekla.serve.http.head import NO_HEAD, HeadError, read_head
 from hekla.serve.http.limits import RECEIVE_BYTES, HttpLimits
-from hekla.serve.http.message import JSON, Exchange, Response
+from hekla.serve.http.message import Exchange, Response
 from hekla.serve.http.open_connections import OpenConnections
 from hekla.serve.http.router import Router
 
@@ -34,20 +34,6 @@ _JOIN_BYTES = 32 * 1024  # answers up to this size are sent as one piece
 _LARGE_BODY_BYTES = 1 << 20  # gets twice the time
 _JSON_HEADER = b"inference-header-content-length"
 
-
-def _start(response: Response) -> bytes:
-    """Return how an answer starts, up to a place for the length of its body."""
-    reason = _REASONS.get(response.status, "").encode()
-    content_type = response.content_type.replace(b"%", b"%%")
-    return b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %%d\r\n" % (response.status, reason, content_type)
-
-
-_REASONS = {int(status): status.phrase for status in HTTPStatus}
-_STARTS = {
-    (status, content_type): _start(Response(status, (), content_type))
-    for status in _REASONS
-    for content_type in (JSON, b"application/octet-stream")
-}
 
 # Called after each answer: the exchange and its status. For access logs; None where there are none.
 OnAnswer = Callable[[Exchange, int], None]
@@ -303,7 +289,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         length = 0
         for part in body:
             length += len(part)
-        start = _STARTS.get((response.status, response.content_type)) or _start(response)
+        start = STARTS.get((response.status, response.content_type)) or answer_start(response)
         parts = [start % length]
         for name, value in response.headers:
             parts.append(b"%b: %b\r\n" % (name, value))
@@ -342,20 +328,10 @@ class HttpConnection(asyncio.BufferedProtocol):
             return
         self._is_streaming, self._in_chunks = True, not self._head.is_http_1_0
         self._since_s, self._unsent_bytes = self._clock(), 0
-        reason = _REASONS.get(response.status, "").encode()
-        parts = [b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\n" % (response.status, reason, response.content_type)]
-        for name, value in response.headers:
-            parts.append(b"%b: %b\r\n" % (name, value))
-        request_id = exchange.headers.get(b"x-request-id")
-        if request_id is not None:
-            parts.append(b"x-request-id: %b\r\n" % request_id)
-        if self._in_chunks:
-            parts.append(b"transfer-encoding: chunked\r\n")
-        if self._closing or not self._head.keep_alive or not self._in_chunks:
+        if not self._head.keep_alive or not self._in_chunks:
             self._closing = True
-            parts.append(b"connection: close\r\n")
-        parts.append(b"\r\n")
-        transport.write(b"".join(parts))
+        request_id = exchange.headers.get(b"x-request-id")
+        transport.write(stream_head(response, request_id, in_chunks=self._in_chunks, closes=self._closing))
         for part in response.body:
             self.send(exchange, bytes(part))
         if self._on_answer is not None:

@@ -11,7 +11,7 @@ from hekla.base.errors import ConfigError, HeklaError
 from hekla.serve.execution.job import Job
 from hekla.serve.observe.trace_parent import TraceParent, read_trace_parent
 from hekla.serve.request import InferResponse
-from hekla.serve.text.model import Generation
+from hekla.serve.text.generation import Generation
 from hekla.serve.text.timeline import text_spans
 
 if TYPE_CHECKING:

@@ -109,7 +109,8 @@ def _message(item: Any, where: str) -> Json:
         cure = nearest_name(role, _ROLES) if isinstance(role, str) else f"known: {', '.join(_ROLES)}"
         raise InputError(f"is {quoted(role)}", where=f"{where}.role", cure=cure)
     fields = Fields(document, where, _KEYS[role])
-    message: Json = {"role": role}
+    # Few templates know OpenAI's newer word for instructions.
+    message: Json = {"role": "system" if role == "developer" else role}
     calls = _calls(fields) if role == "assistant" else []
     if fields.has("content") or not calls:
         if role == "assistant" and not fields.has("content") and fields.has("refusal"):

@@ -131,7 +131,10 @@ def read_body(body: memoryview) -> Json:
     content = bytes(body)
     # The same key may be in an object further in; only then is a slower look needed.
     if any(content.count(b'"%b"' % key.encode()) > 1 for key in document):
-        json.JSONDecoder(object_pairs_hook=_refuse_twice).decode(content.decode())
+        try:
+            json.JSONDecoder(object_pairs_hook=_refuse_twice).decode(content.decode())
+        except RecursionError:
+            raise InputError("the body is nested too deep", where="$") from None
     return document
 
 

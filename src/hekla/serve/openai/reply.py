@@ -17,7 +17,7 @@ from hekla.serve.http.message import AnswerStream, Exchange, Response
 from hekla.serve.http.router import Router
 from hekla.serve.openai.draft import Draft
 from hekla.serve.openai.errors import error_document
-from hekla.serve.text.model import TextTicket
+from hekla.serve.text.generation import TextTicket
 from hekla.serve.text.wish import Begun
 
 EVENT_STREAM = b"text/event-stream; charset=utf-8"

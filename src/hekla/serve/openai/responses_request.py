@@ -159,6 +159,7 @@ def _add_item(item: Json, where: str, messages: list[Json]) -> None:
         role = fields.choice("role", ("user", "assistant", "system", "developer"), "")
         if not role:
             raise fields.error("role", "must be 'user', 'assistant', 'system' or 'developer'")
+        role = "system" if role == "developer" else role  # few templates know the newer word
         messages.append({"role": role, "content": content_text(item.get("content"), f"{where}.content", _PARTS)})
     elif kind == "function_call":
         keys = ("type", "id", "call_id", "name", "arguments", "status", "namespace", "parsed_arguments", "caller")

@@ -96,13 +96,13 @@ class TextRoutes:
         asked = read_adapter(exchange, ("model", "lora_name", "lora_path"))
         model = self._one_model(asked)
         name, folder = asked.needed_text("lora_name", "a name"), asked.needed_text("lora_path", "a folder")
-        self._keep(exchange.run(self._changed(model.load_adapter(name, folder), model, name)))
+        self._keep(exchange.run(self._changed(model.adapters.load(name, folder), model, name)))
 
     def _unload_adapter(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
         asked = read_adapter(exchange, ("model", "lora_name"))
         model = self._one_model(asked)
         name = asked.needed_text("lora_name", "a name")
-        self._keep(exchange.run(self._changed(model.unload_adapter(name), model, name)))
+        self._keep(exchange.run(self._changed(model.adapters.unload(name), model, name)))
 
     async def _changed(self, change: Coroutine[None, None, None], model: TextModel, name: str) -> Response:
         await change

@@ -21,7 +21,8 @@ from hekla.protocols.tensor import Array, TensorSpec
 from hekla.protocols.text_engine import TokenEvent
 from hekla.serve.execution.job import Job, OnEnd
 from hekla.serve.request import InferResponse
-from hekla.serve.text.model import TextModel, TextTicket
+from hekla.serve.text.generation import TextTicket
+from hekla.serve.text.model import TextModel
 from hekla.serve.text.wish import Begun, TextWish
 
 # Reads `sampling_parameters`, the JSON text of vLLM's SamplingParams.

@@ -5,12 +5,9 @@ import contextlib
 import itertools
 import logging
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Protocol
 
 from hekla.base.errors import (
     CancelledError,
@@ -19,49 +16,20 @@ from hekla.base.errors import (
     InputError,
     OverloadedError,
     UnavailableError,
-    quoted,
 )
-from hekla.protocols.text_engine import RequestId, TextEngine, TextModelInfo, TextRequest, TokenEvent
+from hekla.protocols.text_engine import RequestId, TextEngine, TextModelInfo, TokenEvent
 from hekla.serve.config import ModelConfig
 from hekla.serve.observe.statistics import ModelStatistics
+from hekla.serve.text.adapters import Adapters
+from hekla.serve.text.generation import Generation, OnText, TextTicket
 from hekla.serve.text.prepare import Terms, prepare
 from hekla.serve.text.runner import Errand, Submission, TextRunner
 from hekla.serve.text.statistics import TextStatistics
-from hekla.serve.text.timeline import Timeline
 from hekla.serve.text.wish import Begun, Receiver, TextWish
 
 _RATE_ANSWERS = 8  # over which the measured rate is a running mean
 _MOST_SENT = 4096  # as many as tokens' times are kept
-_ADAPTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _log = logging.getLogger(__name__)
-
-# Called when a request has ended, where requests are traced.
-OnText = Callable[["Generation", HeklaError | None], None]
-
-
-class TextTicket(Protocol):
-    """A request under way."""
-
-    def cancel(self) -> None:
-        """Stop the work for a client that went away; nothing is told any more."""
-
-
-class Generation:
-    """One API request inside the model: up to `answers` for each of its prompts, and who is told."""
-
-    def __init__(self, model: "TextModel", wish: TextWish, receiver: Receiver, ids: Sequence[RequestId]) -> None:
-        self.wish, self.ids, self.model_name = wish, ids, model.name
-        self.requests: Sequence[TextRequest] = ()  # once the prompts are prepared
-        self.timelines: list[Timeline] = [Timeline() for _ in ids]
-        self.sent: list[tuple[float, float]] = []  # of a traced request: when tokens were sent, and how long it took
-        self.is_cancelled = self.is_accepted = self.has_ended = False
-        self.left = len(ids)  # answers that are not whole
-        self.receiver = receiver
-        self._model = model
-
-    def cancel(self) -> None:
-        """Stop the work."""
-        self._model.cancel(self)
 
 
 class TextModel:
@@ -82,7 +50,7 @@ class TextModel:
         self.statistics, self.text_statistics = statistics, TextStatistics()
         self._on_text = on_text
         self._loop = asyncio.get_running_loop()
-        self._adapters: dict[str, Path] = {}  # loaded since the start: an engine that is made again loads them too
+        self.adapters = Adapters(config.path.parent / str(version), self._run)
         self._make_first, self._idle_s = make_engine, idle_s
         self._runner = TextRunner(engine, self._make_engine, self, idle_s)
         self._ids = itertools.count(1)
@@ -137,8 +105,13 @@ class TextModel:
         Errors: UnavailableError, OverloadedError (at once, nothing was computed); InputError for a priority.
         """
         count = len(wish.prompts) * wish.answers
-        terms = self._terms(wish)
-        self._admit(count)
+        try:
+            terms = self._terms(wish)
+            self._admit(count)
+        except HeklaError as error:
+            if wish.is_counted:
+                self.statistics.failed(error, time.monotonic() - wish.received_s)
+            raise
         generation = Generation(self, wish, receiver, [RequestId(next(self._ids)) for _ in range(count)])
         if not self._live:
             self._last_end_s = time.monotonic()
@@ -163,9 +136,13 @@ class TextModel:
         self._forget(generation, CancelledError("the caller went away"))
 
     def end_all(self) -> None:
-        """End every answer now, as it is: the server stops."""
-        for request_id in tuple(self._live):
-            self._runner.cancel([request_id])
+        """End every answer now, as it is: the server stops. What the engine has not taken yet is refused."""
+        stopping = UnavailableError("the server is stopping", where=f"model {self.name!r}")
+        self._runner.cancel(tuple(self._live))
+        for generation in self._generations():
+            if not generation.is_accepted:
+                generation.is_cancelled = True
+                self._fail(generation, stopping)
         self.on_events([TokenEvent(request_id, None, "", "cancelled") for request_id in tuple(self._live)])
 
     async def drain(self) -> None:
@@ -178,49 +155,16 @@ class TextModel:
     def close(self) -> None:
         """End the threads and free the engine. Waits; not from the event loop."""
         if self._watch is not None:
-            self._loop.call_soon_threadsafe(self._watch.cancel)
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and its timers with it
+                self._loop.call_soon_threadsafe(self._watch.cancel)
         self._to_prepare.put(None)
         self._preparer.join()
         self._runner.close()
 
-    # Adapters
-
-    async def load_adapter(self, name: str, folder: str) -> None:
-        """Make an adapter ready, between two steps; `folder` is below the version's own.
-
-        Errors: InputError for a name or a folder that will not do; ConflictError, ModelFileError, TooLargeError.
-        """
-        if not _ADAPTER.fullmatch(name):
-            raise InputError(f"is {quoted(name)}", where="$.lora_name", cure="letters, digits, '.', '_' and '-'")
-        own = self.config.path.parent / str(self.version)
-        path = (own / folder).resolve()
-        if not folder or not path.is_relative_to(own.resolve()):
-            raise InputError("leads out of the model's folder", where="$.lora_path", cure=f"put it below {own}")
-        await self._errand(lambda engine: engine.load_adapter(name, path))
-        self._adapters[name] = path
-
-    async def unload_adapter(self, name: str) -> None:
-        """Forget an adapter. Errors: NotFoundError; ConflictError while a request uses it."""
-        await self._errand(lambda engine: engine.unload_adapter(name))
-        self._adapters.pop(name, None)
-
-    async def _errand(self, call: Callable[[TextEngine], None]) -> None:
-        if not self.is_ready:
-            raise UnavailableError("is not ready", where=f"model {self.name!r}", cure="retry")
-        ended: asyncio.Future[HeklaError | None] = self._loop.create_future()
-        self._runner.run(Errand(call, lambda error: None if ended.cancelled() else ended.set_result(error)))
-        failure = await ended
-        if failure is not None:
-            raise failure
-
     def _make_engine(self) -> TextEngine:
         """Return another engine, on its thread."""
         engine = self._make_first()
-        for name, path in tuple(self._adapters.items()):
-            try:
-                engine.load_adapter(name, path)
-            except HeklaError as error:
-                _log.error("the adapter %s was lost with its engine: %s", name, error)
+        self.adapters.load_into(engine)
         return engine
 
     def _look_for_hang(self) -> None:
@@ -235,7 +179,10 @@ class TextModel:
         _log.error("the engine of model %s hangs and is loaded again", self.name)
         hung.abandon()
         self._runner = TextRunner(hung.engine, self._make_engine, self, self._idle_s, status=hung.status)
-        self.on_engine_failed(error)
+        self.statistics.restarts += 1
+        for generation in self._generations():  # also those it was handed and never took
+            generation.is_cancelled = True
+            self._fail(generation, error)
         self._runner.start()
 
     # Admission
@@ -336,9 +283,19 @@ class TextModel:
     def on_engine_failed(self, error: EngineError) -> None:
         """All the engine had is lost."""
         self.statistics.restarts += 1
-        lost = {id(generation): generation for generation, _ in self._live.values() if generation.is_accepted}
-        for generation in lost.values():
-            self._fail(generation, error)
+        for generation in self._generations():
+            if generation.is_accepted:
+                self._fail(generation, error)
+
+    def _generations(self) -> list[Generation]:
+        """Return the requests that have not ended."""
+        return list({id(generation): generation for generation, _ in self._live.values()}.values())
+
+    def _run(self, errand: Errand) -> None:
+        """Have something done between two steps. Errors: UnavailableError."""
+        if not self.is_ready:
+            raise UnavailableError("is not ready", where=f"model {self.name!r}", cure="retry")
+        self._runner.run(errand)
 
     def _give_up(self, generation: Generation, error: Exception) -> None:
         """A door could not take what came: a bug of ours, told to this client alone."""
@@ -390,7 +347,10 @@ class TextModel:
         if generation.is_accepted:
             statistics.finished["error"] += generation.left
         self._forget(generation, error)
-        generation.receiver.on_error(error)
+        try:
+            generation.receiver.on_error(error)
+        except Exception:  # noqa: BLE001 - a request's boundary: the others are told all the same
+            _log.exception("an error could not be told")
 
     def _forget(self, generation: Generation, error: HeklaError | None) -> None:
         generation.has_ended = True

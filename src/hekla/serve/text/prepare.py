@@ -6,7 +6,7 @@ Runs beside the event loop: a long prompt takes milliseconds to become tokens, a
 import bisect
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from hekla.base.errors import (
     DeadlineError,
@@ -15,11 +15,13 @@ from hekla.base.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from hekla.protocols.text_engine import ChatPrompt, RequestId, TextEngine, TextRequest
+from hekla.protocols.text_engine import ChatPrompt, RequestId, Sampling, TextEngine, TextRequest
 from hekla.serve.text.wish import Conversation, Prompt, TextWish
 
 _ROOM_SHARE = 4  # a prompt that is cut leaves a quarter of the context to the answer, at most `_ROOM_TOKENS`
 _ROOM_TOKENS = 256
+
+_OPTIONS = frozenset({"stop", "max_tokens", *(field.name for field in fields(Sampling))})
 
 
 class ContextError(TooLargeError):
@@ -140,9 +142,17 @@ def _check(engine: TextEngine, wish: TextWish, request: TextRequest) -> None:
     except (TooLargeError, NotFoundError):
         raise
     except InputError as error:
-        where = error.where
-        if not where.startswith("$"):
-            where = wish.grammar_where if wish.grammar is not None else wish.where
-        raise InputError(error.message, where=where, cure=error.cure) from error
+        raise InputError(error.message, where=_place(error, wish), cure=error.cure) from error
     except UnsupportedError as error:
         raise InputError(error.message, where=error.where or wish.where, cure=error.cure) from error
+
+
+def _place(error: InputError, wish: TextWish) -> str:
+    """Return what an engine's error is about as the client's request names it; engines name fields of `TextRequest`."""
+    if error.where.startswith("$"):
+        return error.where
+    if error.where in _OPTIONS:
+        return f"$.{error.where}"
+    if wish.grammar is not None and error.where in ("", "grammar"):
+        return wish.grammar_where
+    return "$.tools" if error.where == "grammar" else wish.where  # the template made it of the tools' parameters

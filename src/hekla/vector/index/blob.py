@@ -10,8 +10,8 @@
     32      4     metric (`Metric`)                       144     4     CRC-32 of the checksums
     36      4     bits of a neighbour's code              148     4     bytes a checksum stands for
     40      4     places for neighbours: 32               152     8     bytes in all
-    44      4     bytes of a block                        160           0 to the end of the page
-    48      8     scale, f64                              4096          sections, each at the start of a page
+    44      4     bytes of a block                        160     4     bits of an own code: 0 full blocks, else small
+    48      8     scale, f64                              164           0; sections begin pages, from 4096 on
 
 Opening reads the first page and nothing else: it takes the same time for any size. What it checks is the header;
 `verify`
@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from hekla.base.errors import HeklaError
+from hekla.kernels.graph_compact import OWN_BITS, compact_words
 from hekla.kernels.graph_layout import DEGREE, block_words, padded_width
 from hekla.kernels.graph_rotate import ROUNDS
 from hekla.runtime import MappedFile, view_of
@@ -41,7 +42,7 @@ from hekla.vector.index.space import GRAPH_METRICS, Space
 MAGIC, VERSION = b"HKLGRAPH", 1
 PAGE = 4096
 CHUNK = 1 << 20  # bytes a checksum stands for
-HEADER = struct.Struct("<8sIIQIIIIIIdd10QIIQ")
+HEADER = struct.Struct("<8sIIQIIIIIIdd10QIIQI")
 CRC_AT = 12
 SECTIONS = ("mean", "signs", "roots", "blocks", "checksums")
 
@@ -75,6 +76,7 @@ class Header:
     bits: int
     scale: float
     largest_square: float
+    own: int
     sections: dict[str, Section]
     checksums_crc: int
     size_bytes: int
@@ -128,7 +130,8 @@ def index_of(blob: Bytes, *, where: str = "index") -> GraphIndex:
         section = header.sections[name]
         return blob[section.offset : section.offset + section.size].view(dtype).reshape(shape)
 
-    words = block_words(header.width, header.bits)
+    root_words = block_words(header.width, header.bits)
+    words = compact_words(header.width, header.own) if header.own else root_words
     space = Space(
         header.metric,
         array("mean", "<f4", (header.dimension,)),
@@ -136,8 +139,8 @@ def index_of(blob: Bytes, *, where: str = "index") -> GraphIndex:
         header.scale,
         header.largest_square,
     )
-    blocks, roots = array("blocks", "<u4", (header.rows, words)), array("roots", "<u4", (-1, words))
-    return GraphIndex(Graph(space, blocks, roots, header.bits))
+    blocks, roots = array("blocks", "<u4", (header.rows, words)), array("roots", "<u4", (-1, root_words))
+    return GraphIndex(Graph(space, blocks, roots, header.bits, header.own))
 
 
 def read_header(blob: Bytes, where: str) -> Header:
@@ -158,9 +161,9 @@ def read_header(blob: Bytes, where: str) -> Header:
     if rest[12] > len(blob):
         raise IndexFileError(f"has {len(blob)} bytes, its header says {rest[12]}", where=where)
     known = metric in [m.value for m in GRAPH_METRICS]
-    if not (known and bits in (1, 2) and degree == DEGREE and rest[11] == CHUNK):
+    if not (known and bits in (1, 2) and rest[13] in (0, *OWN_BITS) and degree == DEGREE and rest[11] == CHUNK):
         raise IndexFileError("the header holds values this program does not know", where=where)
-    found = Header(rows, dimension, width, Metric(metric), bits, scale, largest, sections, rest[10], rest[12])
+    found = Header(rows, dimension, width, Metric(metric), bits, scale, largest, rest[13], sections, rest[10], rest[12])
     _check_sizes(found, block, where)
     return found
 
@@ -184,13 +187,16 @@ def verify(blob: Bytes, *, where: str = "index") -> list[IndexFileError]:
 
 
 def _check_sizes(header: Header, block: int, where: str) -> None:
-    words = block_words(header.width, header.bits) if header.width == padded_width(header.dimension) else 0
+    is_padded = header.width == padded_width(header.dimension)
+    root_words = block_words(header.width, header.bits) if is_padded else 0
+    words = compact_words(header.width, header.own) if header.own else root_words
     sections = header.sections
     sizes = (
-        block == 4 * words > 0
+        block == 4 * words
+        and root_words > 0
         and sections["mean"].size == 4 * header.dimension
         and sections["signs"].size == 4 * ROUNDS * header.width
-        and sections["roots"].size % block == 0
+        and sections["roots"].size % (4 * root_words) == 0
         and sections["blocks"].size == block * header.rows
         and header.scale > 0
         and all(s.offset % PAGE == 0 and s.offset + s.size <= header.size_bytes for s in sections.values())
@@ -206,8 +212,7 @@ def _header_page(index: GraphIndex, sections: dict[str, Section], checksums_crc:
     page = bytearray(PAGE)
     HEADER.pack_into(
         page, 0, MAGIC, VERSION, 0, len(graph), space.dimension, space.width, space.metric.value, graph.bits, DEGREE,
-        4 * block_words(space.width, graph.bits), space.scale, space.largest_square, *places, checksums_crc, CHUNK,
-        size,
+        4 * graph.blocks.shape[1], space.scale, space.largest_square, *places, checksums_crc, CHUNK, size, graph.own,
     )  # fmt: skip
     struct.pack_into("<I", page, CRC_AT, zlib.crc32(page))
     return bytes(page)

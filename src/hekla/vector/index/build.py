@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from hekla.base.errors import InputError, TooLargeError
 from hekla.kernels.graph_encode import encode_blocks, own_vectors
 from hekla.kernels.graph_explore import explore_nodes, measure_lists
-from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, HEADER, NOBODY, block_words
+from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, HEADER, LEADS_TO_ROOTS_AT, NOBODY, block_words
 from hekla.kernels.graph_offer import empty_lists, offer_edges_back
 from hekla.kernels.graph_pool import NODE_MASK
 from hekla.kernels.graph_prune import prune_lists
 from hekla.vector.index.graph import GraphIndex, huge_array
 from hekla.vector.index.metric import Metric
-from hekla.vector.index.neighbours import candidates
+from hekla.vector.index.neighbours import candidates, spread_leaders
 from hekla.vector.index.searcher import AHEAD, Blocks, Graph, Numbers
 from hekla.vector.index.space import Space, space_of
 
@@ -28,8 +28,12 @@ MAX_ROWS = 1 << 30  # numbers of nodes have 30 bits
 MAX_DIMENSION = 65536
 CAPACITY = 96  # candidates of a node
 SLACK = 1.0
+LOST_ENTRIES, LOST_ROUNDS = 1024, 4  # of nodes that do not find themselves, how many become entries at a time
+WIDE = 192  # coordinates up to which codes of two bits are faster than of one
 COPIES = 4  # equal vectors each of them leads to
-ENTRIES = 512  # places a search may begin at
+ENTRIES = 512  # places a search may begin at; more where there are many rows:
+ROWS_AN_ENTRY, MAX_ENTRIES = 32, 16384
+ENTRIES_A_ROOT, MAX_LEADERS = 8, 1024  # on average: there should be more leaders than clusters
 LARGEST = 60000.0  # of a coordinate of size 1 on average: what lies farther out is as far as f16 can say
 MAX_ISLANDS = 2048  # parts of the graph that get an entry of their own
 
@@ -39,19 +43,28 @@ Counts = NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class GraphOptions:
-    """bits: of a neighbour's coordinate, 1 or 2. shares: groups a vector is in. refinements: searches for each of
-    its nodes.
+    """How a graph is built.
+
+    bits: of the code of a neighbour's coordinate, 1 or 2; None takes what is faster: 2 up to 192 coordinates, 1 beyond.
+    shares: groups a vector is in. refinements: how often the graph is searched for each of its nodes, with ef
+    `explored`.
     """
 
-    bits: int = 1
+    bits: int | None = None
     seed: int = 0
     shares: int = 6
     refinements: int = 1
     explored: int = 64  # ef of a refinement
 
     def __post_init__(self) -> None:
-        if self.bits not in (1, 2):
+        if self.bits not in (None, 1, 2):
             raise InputError(f"is 1 or 2, got {self.bits}", where="bits")
+
+    def bits_for(self, width: int) -> int:
+        """Return the bits for vectors of a padded dimension: the longer they are, the more one bit of each says in
+        sum.
+        """
+        return self.bits or (2 if width <= WIDE else 1)
 
 
 def build_graph(
@@ -79,7 +92,7 @@ def build_graph(
 def _graph_of(
     space: Space, points: NDArray[np.float32], added: NDArray[np.float32], options: GraphOptions, threads: int
 ) -> Graph:
-    builder = _Builder(space, blank_blocks(space, points, added, options.bits), options, threads)
+    builder = _Builder(space, blank_blocks(space, points, added, options.bits_for(space.width)), options, threads)
     builder.first_edges(points, added)
     for _ in range(options.refinements if len(points) > 1 else 0):
         builder.refine()
@@ -107,7 +120,9 @@ class _Builder:
     def __init__(self, space: Space, blocks: Blocks, options: GraphOptions, threads: int) -> None:
         self.space, self.blocks, self.options, self.threads = space, blocks, options, threads
         self.edges, self.counts = _no_edges(len(blocks))
+        self.bits = options.bits_for(space.width)
         self.roots = blocks[:0]
+        self.lost = np.zeros(0, np.uint32)
 
     def first_edges(self, points: NDArray[np.float32], added: NDArray[np.float32]) -> None:
         """Take candidates from groups. What nodes add is one more coordinate there."""
@@ -125,16 +140,41 @@ class _Builder:
     def refine(self) -> None:
         """Search the graph for each node, and choose its neighbours again from what was found and what it had."""
         lists, sizes = self._lists_of(self.edges, self.counts)
-        explore_nodes(
-            self.blocks, self.roots, 0, self.space.width, self.options.explored, AHEAD, self.threads, lists, sizes,
-            bits=self.options.bits,
-        )  # fmt: skip
+        is_found = self._explored(np.arange(len(self.blocks), dtype=np.uint32), lists, sizes)
+        lost = np.flatnonzero(~is_found).astype(np.uint32)
+        for _ in range(LOST_ROUNDS):
+            if len(lost) == 0:
+                break
+            self._show_way_to(lost)
+            again, again_sizes = lists[lost], sizes[lost]
+            is_found = self._explored(lost, again, again_sizes)
+            lists[lost], sizes[lost] = again, again_sizes
+            lost = lost[~is_found]
         edges, counts = self._pruned(lists, sizes)
         self._settle(*self._lists_of(edges, counts))
 
+    def _explored(self, nodes: NDArray[np.uint32], lists: Keys, sizes: Counts) -> NDArray[np.bool_]:
+        """Offer to nodes what searches for them find; return whether each found itself."""
+        is_found = np.zeros(len(nodes), np.uint8)
+        explore_nodes(
+            self.blocks, self.roots, nodes, self.space.width, self.options.explored, AHEAD, self.threads, lists, sizes,
+            is_found, bits=self.bits,
+        )  # fmt: skip
+        return is_found.astype(np.bool_)
+
+    def _show_way_to(self, lost: NDArray[np.uint32]) -> None:
+        """Make entries of some nodes that a search does not find: they lie in clusters that no entry is in."""
+        some = lost[:: max(1, len(lost) // LOST_ENTRIES)]
+        self.lost = np.unique(np.concatenate((self.lost, some)))
+        self._make_roots()
+
+    def _make_roots(self) -> None:
+        entries = np.unique(np.concatenate((entries_of(self.space, self.blocks), self.lost)))
+        self.roots = make_roots(self.space, self.blocks, self.bits, entries)
+
     def graph(self) -> Graph:
         """Return what was built."""
-        return Graph(self.space, self.blocks, self.roots, self.options.bits)
+        return Graph(self.space, self.blocks, self.roots, self.bits)
 
     def _settle(self, lists: Keys, sizes: Counts) -> None:
         """Turn edges round, choose again among both directions, write the blocks and the roots."""
@@ -142,9 +182,8 @@ class _Builder:
         offer_edges_back(edges, counts, lists, sizes)
         self.edges, self.counts = self._pruned(lists, sizes)
         write_edges(self.blocks, self.space.width, self.edges, self.counts)
-        encode_blocks(self.blocks, 0, len(self.blocks), self.space.width, self.threads, bits=self.options.bits)
-        entries = entries_of(self.space, self.blocks)
-        self.roots = make_roots(self.space, self.blocks, self.options.bits, entries)
+        encode_blocks(self.blocks, 0, len(self.blocks), self.space.width, self.threads, bits=self.bits)
+        self._make_roots()
 
     def _pruned(self, lists: Keys, sizes: Counts) -> tuple[Keys, Counts]:
         edges, counts = _no_edges(len(lists))
@@ -225,27 +264,69 @@ def entries_of(space: Space, blocks: Blocks) -> NDArray[np.uint32]:
     to.
     """
     count = len(blocks)
-    entries = (
-        np.unique(np.linspace(0, count - 1, min(ENTRIES, count)).astype(np.uint32)) if count else np.zeros(0, "u4")
-    )
+    wanted = min(count, MAX_ENTRIES, max(ENTRIES, count // ROWS_AN_ENTRY))
+    entries = np.unique(np.linspace(0, count - 1, wanted).astype(np.uint32)) if count else np.zeros(0, "u4")
     return np.concatenate((entries, _islands(space, blocks, entries)))
 
 
 def make_roots(space: Space, blocks: Blocks, bits: int, entries: NDArray[np.uint32]) -> Blocks:
-    """Return blocks around the mean whose neighbours are the entries."""
-    groups = -(-len(entries) // DEGREE)
-    names_at = HEADER + space.width // 2
-    # the kernel encodes neighbours in the same array: entries stand behind the roots for as long as that takes
-    together = np.zeros((groups + len(entries), blocks.shape[1]), np.uint32)
-    together[groups:] = blocks[entries]
-    names = np.full(groups * DEGREE, NOBODY, np.uint32)
-    names[: len(entries)] = np.arange(groups, groups + len(entries))
-    together[:groups, names_at : names_at + DEGREE] = names.reshape(groups, DEGREE)
-    together[:groups, COUNT_AT] = np.minimum(DEGREE, len(entries) - np.arange(groups) * DEGREE)
-    encode_blocks(together, 0, groups, space.width, 1, bits=bits)
-    names[: len(entries)] = entries
-    together[:groups, names_at : names_at + DEGREE] = names.reshape(groups, DEGREE)
-    return together[:groups].copy()
+    """Return blocks whose neighbours are the entries: around the mean if they are few, else around some of them.
+
+    Those are then the neighbours of the first roots, which are around the mean: so that a search estimates the
+    distances of hundreds of thousands of entries from some 20 blocks. Without enough entries no way leads from one
+    cluster to another.
+    """
+    own = blocks[entries]
+    if len(entries) <= ENTRIES:
+        return _named(_roots_to(space, bits, own, _in_groups(len(entries)), own[:0]), space, entries)
+    points = own_vectors(own, space.width).astype(np.float32)
+    leaders, places = spread_leaders(points, min(MAX_LEADERS, max(ENTRIES, len(entries) // ENTRIES_A_ROOT)))
+    order = np.argsort(places, kind="stable")
+    bounds = np.searchsorted(places[order], np.arange(len(leaders) + 1))
+    groups, centres = [], []
+    for leader, (start, end) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        for begin in range(start, end, DEGREE):
+            groups.append(order[begin : min(end, begin + DEGREE)])
+            centres.append(leaders[leader])
+    around = own[np.array(centres)]
+    around[:, ADDED_AT] = 0
+    low = _named(_roots_to(space, bits, own, groups, around), space, entries)
+    high = _roots_to(space, bits, around, _in_groups(len(around)), own[:0])
+    high[:, LEADS_TO_ROOTS_AT] = 1
+    return np.concatenate((_named(high, space, len(high) + np.arange(len(low), dtype=np.uint32)), low))
+
+
+def _in_groups(count: int) -> list[NDArray[np.int64]]:
+    return [np.arange(start, min(count, start + DEGREE)) for start in range(0, count, DEGREE)]
+
+
+def _roots_to(space: Space, bits: int, targets: Blocks, groups: list[NDArray[np.int64]], around: Blocks) -> Blocks:
+    """Return a block for each group, whose neighbours are places in `targets`; around the mean, or each around its
+    own vector.
+    """
+    at = HEADER + space.width // 2
+    together = np.zeros((len(groups) + len(targets), targets.shape[1]), np.uint32)
+    together[len(groups) :] = targets  # the kernel encodes neighbours in the same array
+    if len(around):
+        together[: len(groups), HEADER:at] = around[:, HEADER:at]
+    for block, group in zip(together, groups, strict=False):
+        block[at : at + DEGREE] = NOBODY
+        block[at : at + len(group)] = len(groups) + group
+        block[COUNT_AT] = len(group)
+    encode_blocks(together, 0, len(groups), space.width, 1, bits=bits)
+    roots = together[: len(groups)].copy()
+    names = roots[:, at : at + DEGREE]
+    names[names != NOBODY] -= np.uint32(len(groups))
+    return roots
+
+
+def _named(roots: Blocks, space: Space, numbers: NDArray[np.uint32]) -> Blocks:
+    """Return the roots with places of targets turned into their numbers."""
+    at = HEADER + space.width // 2
+    names = roots[:, at : at + DEGREE]
+    is_one = names != NOBODY
+    names[is_one] = numbers[names[is_one]]
+    return roots
 
 
 def _islands(space: Space, blocks: Blocks, entries: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -1,8 +1,13 @@
 """A graph index as a value: built once, searched from any thread, never changed."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from hekla.base.errors import UnsupportedError
+from hekla.kernels.graph_compact import OWN_BITS, compact_blocks, compact_words
 from hekla.runtime import Buffer, view_of
+from hekla.vector.index.flat import reranked
 from hekla.vector.index.found import Bitmap, Found, FoundMany
 from hekla.vector.index.plan import Plan
 from hekla.vector.index.searcher import Graph, Numbers, Searcher, plan_of
@@ -42,6 +47,7 @@ class GraphIndex:
         allowed: Bitmap | None = None,
         dead: Bitmap | None = None,
         deadline_s: float | None = None,
+        originals: Numbers | None = None,
     ) -> Found:
         """Return the k nearest rows of a query, (dimension,).
 
@@ -49,10 +55,16 @@ class GraphIndex:
         allowed: bitmap over rows (`bitmap_of`); a row is found only if its bit is set. dead: the opposite. Either may
         be
         shorter than there are rows: those past its end are not allowed, and not dead.
+        originals: the rows as they were given, (n, dimension) f32, f16 or i8, mapped or in memory: somewhat more than
+        k are found, and those re-ranked by exact distances. Without them distances are as exact as f16 is, about 1e-3.
         deadline_s: seconds from now; when they are over, the best so far comes back with is_complete False.
         Errors: ShapeError; InputError for k or ef below 1, NaN or infinity in the query.
         """
-        return self._searcher.one(self.graph, query, k, ef=ef, allowed=allowed, dead=dead, deadline_s=deadline_s)
+        wanted = k if originals is None else 2 * k + 16
+        found = self._searcher.one(self.graph, query, wanted, ef=ef, allowed=allowed, dead=dead, deadline_s=deadline_s)
+        if originals is None:
+            return found
+        return reranked(found, originals, query.astype(originals.dtype, copy=False), k, self.space.metric)
 
     def search_many(
         self,
@@ -76,7 +88,23 @@ class GraphIndex:
         hop.
         """
         graph = self.graph
-        return GraphIndex(Graph(graph.space, own_memory(graph.blocks), own_memory(graph.roots), graph.bits))
+        return GraphIndex(replace(graph, blocks=own_memory(graph.blocks), roots=own_memory(graph.roots)))
+
+    def compacted(self, own: int = 8, *, threads: int = 1) -> "GraphIndex":
+        """Return the same graph in small blocks, with own codes of 16, 8 or 4 bits: 272 bytes a vector of 128
+        coordinates at 8.
+
+        A search is slower, and of 4 bits needs `reranked`. Errors: UnsupportedError for an index that is compact
+        already.
+        """
+        graph = self.graph
+        if graph.own or own not in OWN_BITS:
+            raise UnsupportedError(
+                f"own codes of {own} bits cannot be made of {graph.own or 'full'} ones", where="own", cure="16, 8 or 4"
+            )
+        small = huge_array(len(graph), compact_words(graph.space.width, own))
+        compact_blocks(graph.blocks, graph.space.width, max(1, threads), small, own=own)
+        return GraphIndex(replace(graph, blocks=small, own=own))
 
 
 def huge_array(rows: int, words: int) -> "np.ndarray[tuple[int, int], np.dtype[np.uint32]]":

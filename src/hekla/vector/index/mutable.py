@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hekla.base.errors import InputError, TooLargeError
+from hekla.base.errors import InputError, TooLargeError, UnsupportedError
 from hekla.kernels.graph_explore import explore_nodes, link_nodes, measure_lists
 from hekla.kernels.graph_layout import ADDED_AT, DEGREE, HEADER
 from hekla.kernels.graph_offer import empty_lists
@@ -60,6 +60,8 @@ class GrowingGraph:
     def of(cls, index: GraphIndex, options: GraphOptions | None = None, *, threads: int = 1) -> "GrowingGraph":
         """Return a growing copy of an index."""
         graph = cls(index.space.dimension, index.space.metric, options, threads=threads)
+        if index.graph.own:
+            raise UnsupportedError("small blocks do not grow", where="index", cure="grow the graph they were made of")
         graph._young = None
         graph._adopt(index.pinned())
         return graph
@@ -176,7 +178,8 @@ class GrowingGraph:
         full = np.full(len(rows), len(rows), np.uint32)
         measure_lists(old, first, space.width, self._threads, together, full, lists, sizes)
         explore_nodes(
-            old, graph.roots, first, space.width, self._options.explored, AHEAD, self._threads, lists, sizes,
+            old, graph.roots, np.arange(first, last, dtype=np.uint32), space.width, self._options.explored, AHEAD,
+            self._threads, lists, sizes, np.zeros(len(rows), np.uint8),
             bits=graph.bits,
         )  # fmt: skip
         link_nodes(old, first, space.width, SLACK, lists, sizes, bits=graph.bits)

@@ -83,6 +83,28 @@ def _groups(
             yield from _groups(points, squares, part, 1, generator, threads)
 
 
+def spread_leaders(points: NDArray[np.float32], wanted: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Return about `wanted` rows of points that lie near all of them, and for each point the place of its nearest one.
+
+    A quarter is taken evenly, then thrice a quarter with a chance that grows with the squared distance to those there
+    are: small clusters far from others get one too (Bahmani et al., "Scalable k-means++", VLDB 2012, without its dice).
+    """
+    members = np.arange(len(points), dtype=np.uint32)
+    squares = np.einsum("ij,ij->i", points, points)
+    share = max(1, wanted // 4)
+    leaders = np.unique(np.linspace(0, len(points) - 1, share).astype(np.uint32))
+    for last in (False, False, False, True):
+        places = _nearest_leaders(points, squares, members, leaders, 1, 1).reshape(-1)
+        if last:
+            break
+        apart = points - points[leaders[places]]
+        along = np.cumsum(np.einsum("ij,ij->i", apart, apart, dtype=np.float64))
+        if along[-1] > 0:
+            more = np.searchsorted(along, (np.arange(share) + 0.5) * (along[-1] / share))
+            leaders = np.unique(np.concatenate((leaders, more.astype(np.uint32))))
+    return leaders, places
+
+
 def _nearest_leaders(
     points: NDArray[np.float32],
     squares: NDArray[np.float32],

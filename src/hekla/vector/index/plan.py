@@ -10,8 +10,8 @@ a budget of what the scan costs, and the scan follows where that is used up: nev
 import enum
 from dataclasses import dataclass
 
-HOP_US = 0.35  # a block of 128-d: the wait for it, its estimates, the list
-SCAN_US = 0.12  # an own vector of 128-d, fetched ahead
+HOP_US = 0.45  # a block of 128-d: the wait for it, its estimates, the list
+SCAN_US = 0.03  # an own vector of 128-d, 64 on their way from memory at a time
 FLAT_US = 0.02  # a row of 128-d f32 of an array, in order
 SMALL = 1000  # rows below which there is nothing to walk
 
@@ -26,9 +26,13 @@ class Way(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The way, why, and what each would cost in microseconds; max_hops bounds a walk before the scan takes over."""
+    """The way, why, and what each would cost in microseconds; max_hops bounds a walk before the scan takes over.
+
+    passing: the rows that may be found.
+    """
 
     way: Way
+    passing: int
     walk_us: float
     scan_us: float
     max_hops: int
@@ -44,9 +48,9 @@ def plan_graph(rows: int, passing: int, ef: int, width: int = 128) -> Plan:
     hops = ef * rows / passing if passing else 0.0
     walk, scan = hops * HOP_US * (0.5 + 0.5 * size), passing * SCAN_US * size
     if passing == rows:
-        return Plan(Way.WALK, walk, scan, max_hops=2 * rows + 64)
+        return Plan(Way.WALK, rows, walk, scan, max_hops=2 * rows + 64)
     way = Way.SCAN if scan <= walk or passing <= ef else Way.WALK
-    return Plan(way, walk, scan, max_hops=int(scan / (HOP_US * (0.5 + 0.5 * size))) + 64)
+    return Plan(way, passing, walk, scan, max_hops=int(scan / (HOP_US * (0.5 + 0.5 * size))) + 64)
 
 
 def plan_collection(rows: int, passing: int, ef: int, width: int = 128) -> Plan:
@@ -54,5 +58,5 @@ def plan_collection(rows: int, passing: int, ef: int, width: int = 128) -> Plan:
     plan = plan_graph(rows, passing, ef, width)
     flat = rows * FLAT_US * width / 128
     if rows <= SMALL or flat <= min(plan.walk_us, plan.scan_us):
-        return Plan(Way.FLAT, plan.walk_us, flat, plan.max_hops)
+        return Plan(Way.FLAT, passing, plan.walk_us, flat, plan.max_hops)
     return plan

@@ -8,21 +8,19 @@ from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, ShapeError
 from hekla.kernels.graph_estimate import PLANES
-from hekla.kernels.graph_search import (
+from hekla.kernels.graph_scan import count_passing, scan_allowed, split_keys
+from hekla.kernels.graph_search import search_many, search_one
+from hekla.kernels.graph_state import (
     ALL_HOPS,
     DONE,
     NOT_FINITE,
     RECENT,
     STATE_FOUND,
     STATE_HOPS,
+    STATE_PASSING,
     STATE_STEP,
     STATE_WORDS,
     UNFINISHED,
-    count_passing,
-    scan_allowed,
-    search_many,
-    search_one,
-    split_keys,
 )
 from hekla.vector.index.found import NO_BITMAP, Bitmap, Found, FoundMany
 from hekla.vector.index.metric import Metric
@@ -40,12 +38,16 @@ Numbers = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Blocks (n, words) u32 and roots (r, words) u32 as `hekla.kernels.graph_layout` has them, codes of `bits` bits."""
+    """Blocks (n, words) u32 and roots (r, words) u32 as `hekla.kernels.graph_layout` has them, codes of `bits` bits.
+
+    own: 0, or where the blocks are small (`hekla.kernels.graph_compact`) the bits of a node's own code: 16, 8 or 4.
+    """
 
     space: Space
     blocks: Blocks
     roots: Blocks
     bits: int
+    own: int = 0
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -58,6 +60,7 @@ class Scratch:
         self.query = np.zeros(width, np.float32)
         self.planes = np.zeros(width // 64 * PLANES, np.uint64)
         self.sums = np.zeros(2, np.float32)
+        self.cut = np.zeros(width, np.int8)
         self.pool = np.zeros(256, np.uint64)
         self.best = np.zeros(64, np.uint64)
         self.seen = np.zeros(0, np.uint64)
@@ -140,10 +143,13 @@ class Searcher:
             graph.blocks, graph.roots, given, space.mean, space.signs, space.scale,
             NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead,
             ef, AHEAD, plan.max_hops, pool_room(ef, is_filtered), max(1, min(threads, len(given))), best, states,
-            bits=graph.bits, filtered=is_filtered,
+            bits=graph.bits, own=graph.own, filtered=is_filtered,
         )  # fmt: skip
         split_keys(best, states[:, STATE_FOUND].copy(), space.factor(), space.constants(given), rows, distances)
-        for i in np.flatnonzero(states[:, STATE_STEP] == UNFINISHED).tolist():
+        is_short = states[:, STATE_STEP] == UNFINISHED
+        if is_filtered:
+            is_short |= states[:, STATE_PASSING] < min(ef, plan.passing)
+        for i in np.flatnonzero(is_short).tolist():
             found = self.one(graph, given[i], k, ef=ef, allowed=allowed, dead=dead, deadline_s=None)
             rows[i, : len(found.rows)], distances[i, : len(found.rows)] = found.rows, found.distances
         return FoundMany(rows, distances)
@@ -184,10 +190,16 @@ class _Search:
             raise InputError("has NaN, infinity or a length past what f32 holds", where="query")
         if state[STATE_STEP] == UNFINISHED:
             scratch.seen[:] = 0
-            if not is_late:
-                state[STATE_STEP] = 0
-                is_late = self._scan(until)
+        if not is_late and self._is_short():
+            is_late = self._scan(until)
         self.is_complete, self.blocks_read = not is_late, blocks
+
+    def _is_short(self) -> bool:
+        """True where the walk was not done, or came to an end before it met as many passing nodes as it should."""
+        state = self.scratch.state
+        if state[STATE_STEP] == UNFINISHED:
+            return True
+        return self.is_filtered and bool(state[STATE_PASSING] < min(self.ef, self.plan.passing))
 
     def _walk(self, max_hops: int, until: float | None) -> bool:
         graph, scratch, space = self.graph, self.scratch, self.graph.space
@@ -196,7 +208,8 @@ class _Search:
             search_one(
                 graph.blocks, graph.roots, self.given, space.mean, space.signs, space.scale, self.allowed, self.dead,
                 self.ef, AHEAD, hops, scratch.query, scratch.planes, scratch.sums, self.pool, self.best, scratch.seen,
-                scratch.touched, scratch.recent, scratch.state, bits=graph.bits, filtered=self.is_filtered,
+                scratch.touched, scratch.recent, scratch.cut, scratch.state, bits=graph.bits, own=graph.own,
+                filtered=self.is_filtered,
             )  # fmt: skip
             if until is None or scratch.state[STATE_STEP] != UNFINISHED or hops >= max_hops:
                 return False
@@ -206,9 +219,13 @@ class _Search:
 
     def _scan(self, until: float | None) -> bool:
         scratch = self.scratch
+        scratch.state[STATE_STEP] = 0
         nodes = ALL_HOPS if until is None else SLICE_NODES
         while scratch.state[STATE_STEP] != DONE:
-            scan_allowed(self.graph.blocks, scratch.query, self.allowed, self.dead, nodes, self.best, scratch.state)
+            scan_allowed(
+                self.graph.blocks, scratch.query, self.allowed, self.dead, nodes, self.best, scratch.state,
+                own=self.graph.own,
+            )  # fmt: skip
             if until is not None and scratch.state[STATE_STEP] != DONE and time.perf_counter() > until:
                 return True
         return False

@@ -1,8 +1,8 @@
 """The space a graph lives in: vectors centred, scaled and rotated, in which every metric is a squared distance.
 
-Inner product: |q - x|^2 + M^2 - |x|^2 = |q|^2 + M^2 - 2 <q, x>, so a node that adds M^2 - |x|^2 to its squared distance,
-M being the largest length, is the nearer the larger its product (Bachrach et al., RecSys 2014). Cosine: vectors of
-length 1; a zero vector adds 1, which puts it at 1 - cosine = 1.
+Inner product: |q - x|^2 + M^2 - |x|^2 = |q|^2 + M^2 - 2 <q, x>, so a node that adds M^2 - |x|^2 to its squared
+distance, M being the largest length, is the nearer the larger its product (Bachrach et al., RecSys 2014). Cosine:
+vectors of length 1; a zero vector adds 1, which puts it at 1 - cosine = 1.
 """
 
 from dataclasses import dataclass

@@ -27,6 +27,10 @@ from hekla.vector.rows import AnyArray
 from hekla.vector.schema import FieldSchema
 
 Sections = dict[str, AnyArray]
+SECTION_NAMES = frozenset(
+    {"present", "null", "other", "terms.offsets", "terms.text", "rows.offsets", "rows", "counts", "lengths"}
+    | {"places.offsets", "places", "values", "values.row", "lat", "lon", "geo.row"}
+)
 
 
 def build_field(payloads: Sequence[Json], path: str, field: FieldSchema) -> Sections:

@@ -12,7 +12,7 @@ import orjson
 
 from hekla.vector import bitmap
 from hekla.vector.filters import Filter
-from hekla.vector.payload.field_index import FieldIndex, build_field
+from hekla.vector.payload.field_index import SECTION_NAMES, FieldIndex, build_field
 from hekla.vector.payload.selection import Selector
 from hekla.vector.rows import AnyArray, Ids, Rows
 from hekla.vector.schema import CollectionSchema, FieldSchema
@@ -63,7 +63,9 @@ def blocks_of(part: Part, schema: CollectionSchema, *, is_whole: bool = False) -
 def select(part: Part, filter_: Filter, schema: CollectionSchema) -> bitmap.Words:
     """Return the live rows of a part that a filter holds for."""
     chosen = [
-        bitmap.to_mask(Selector(block.rows, block.indexes, _finder(part, block)).select(filter_), len(block.rows))
+        bitmap.to_mask(
+            Selector(block.rows, block.indexes, _finder(part, block), schema.fields).select(filter_), len(block.rows)
+        )
         for block in blocks_of(part, schema)
     ]
     if not chosen:
@@ -83,17 +85,22 @@ class _finder:  # a function that knows its block
 def _segment_indexes(segment: Segment, schema: CollectionSchema) -> Mapping[str, FieldIndex]:
     cached = segment.derived.get("fields")
     if cached is None or cached[0] is not schema.fields:
-        sections: dict[str, dict[str, AnyArray]] = {path: {} for path in schema.fields}
-        for name in segment.sections:
-            for path in schema.fields:
-                if name.startswith(prefix := f"{_PREFIX}{path}."):
-                    sections[path][name.removeprefix(prefix)] = segment.sections[name]
-        # A segment older than an index lacks its sections until it is built anew; its payloads are read till then.
+        sections = {path: _of_field(segment.sections, path) for path in schema.fields}
+        # A segment older than an index lacks its sections until it is built anew: till then they are in memory.
+        older = {path: field for path, field in schema.fields.items() if "present" not in sections[path]}
+        built = field_sections(segment.rows, older)
         indexes = {
-            path: FieldIndex(schema.fields[path], found) for path, found in sections.items() if "present" in found
+            path: FieldIndex(field, sections[path] or _of_field(built, path)) for path, field in schema.fields.items()
         }
         cached = segment.derived["fields"] = (schema.fields, indexes)
     return cached[1]
+
+
+def _of_field(sections: Mapping[str, AnyArray], path: str) -> dict[str, AnyArray]:
+    """Return the sections of one index, by their names in it. A path may begin another: "a" and "a.b"."""
+    prefix = f"{_PREFIX}{path}."
+    names = {name.removeprefix(prefix): name for name in sections if name.startswith(prefix)}
+    return {short: sections[name] for short, name in names.items() if short in SECTION_NAMES}
 
 
 def _block(part: Part, first: int, last: int, fields: Mapping[str, FieldSchema]) -> Block:

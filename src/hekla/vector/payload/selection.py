@@ -40,8 +40,11 @@ class Selector:
         rows: Rows,
         indexes: Mapping[str, FieldIndex],
         find: Callable[[Ids], RowNumbers],
+        fields: Mapping[str, FieldSchema] | None = None,
     ) -> None:
+        """fields: the schema's, where rows have no indexes yet: they say how texts split."""
         self._rows, self._indexes, self._find = rows, indexes, find
+        self._fields = fields if fields is not None else {path: index.field for path, index in indexes.items()}
         self._n = len(rows)
 
     def select(self, filter_: Filter) -> bitmap.Words:
@@ -97,8 +100,7 @@ class Selector:
         return holds(condition, payload, self._field)
 
     def _field(self, path: str) -> FieldSchema | None:
-        index = self._indexes.get(path)
-        return index.field if index is not None else None
+        return self._fields.get(path)
 
     def _indexed(self, condition: Condition) -> bitmap.Words | None:
         """Return the rows a condition holds for, None where no index can tell."""

@@ -1,0 +1,172 @@
+"""What goes on around a walk: measuring all nodes that pass a filter, counting them, and turning keys into answers.
+
+Shapes:  blocks (n, words) u32, full or small; allowed, dead: bitmaps over nodes, u64, or of length 0; best (k,) u64
+         of keys; keys (q, k) u64 and counts (q,) -> nodes (q, j) index and distances (q, j) f32.
+Errors:  a bitmap that ends before a node allows it not, and does not say that it is dead.
+Method:  64 nodes, a word of the bitmap, are on their way from memory at a time. The scan is swept with the walk
+         (`graph_search`), where it is resumed at STATE_NEXT.
+"""
+
+import math
+
+import numpy as np
+
+from hekla.kernels.graph_compact import SMALL_ADDED_AT, fetch_small, small_distance
+from hekla.kernels.graph_estimate import own_distance
+from hekla.kernels.graph_layout import ADDED_AT
+from hekla.kernels.graph_pool import FULL_KEY, distance_of, insert, key_of, node_of
+from hekla.kernels.graph_prune import fetch_own
+from hekla.kernels.graph_state import DONE, STATE_FOUND, STATE_NEXT, STATE_STEP, UNFINISHED
+from hekla.lang import (
+    Array,
+    Const,
+    MutView,
+    Vec,
+    View,
+    bitcast,
+    f32,
+    i64,
+    index,
+    kernel,
+    load,
+    popcount,
+    reduce_add,
+    trailing_zeros,
+    u32,
+    u64,
+)
+from hekla.lang.sweep import Sweep
+
+NAN = math.nan
+
+
+@kernel(inline=True)
+def fetch_node(blocks: View[u32, 2], node: index, width: index, *, own: Const):
+    if own == 0:
+        fetch_own(blocks, node, width)
+    else:
+        fetch_small(blocks, node, width, own=own)
+
+
+@kernel(inline=True)
+def node_measure(blocks: View[u32, 2], node: index, query: View[f32, 1], *, own: Const) -> f32:
+    if own == 0:
+        return own_distance(blocks, node, query) + bitcast(f32, blocks[node, ADDED_AT])
+    return small_distance(blocks, node, query, own=own) + bitcast(f32, blocks[node, SMALL_ADDED_AT])
+
+
+@kernel
+def scan_allowed(
+    blocks: View[u32, 2],
+    query: View[f32, 1],
+    allowed: View[u64, 1],
+    dead: View[u64, 1],
+    max_nodes: index,
+    best: MutView[u64, 1],
+    state: MutView[index, 1],
+    *,
+    own: Const,
+):
+    """Offer each node that is allowed and not dead to `best`, from STATE_NEXT on, at most max_nodes of them; query
+    is rotated.
+    """
+    n = blocks.shape[0]
+    at = state[STATE_NEXT]
+    waiting = Array[u32, 64](0)
+    done = 0
+    while at < n and done < max_nodes:
+        word = u64(FULL_KEY)
+        if len(allowed) > 0:
+            word = allowed[at // 64] if at // 64 < len(allowed) else u64(0)
+        if at // 64 < len(dead):
+            word &= ~dead[at // 64]
+        count = 0
+        while word != 0:
+            node = at + index(i64(trailing_zeros(word)))
+            word &= word - 1
+            if node < n:
+                fetch_node(blocks, node, len(query), own=own)
+                waiting[count] = u32(node)
+                count += 1
+        for i in range(count):
+            node = index(waiting[i])
+            distance = node_measure(blocks, node, query, own=own)
+            kept = state[STATE_FOUND]
+            if insert(best, kept, key_of(distance, u32(node))) < len(best) and kept < len(best):
+                state[STATE_FOUND] = kept + 1
+        done += count
+        at += 64
+    state[STATE_NEXT] = at
+    state[STATE_STEP] = DONE if at >= n else UNFINISHED
+
+
+@kernel
+def count_passing(allowed: View[u64, 1], dead: View[u64, 1], n: index) -> index:
+    """Return how many of the first n nodes are allowed and not dead."""
+    sums = Vec[u64, 8](0)
+    whole = n // 64
+    if len(allowed) > 0:
+        whole = min(whole, len(allowed))
+    start = 0
+    while start + 8 <= whole:
+        words = Vec[u64, 8](FULL_KEY)
+        if len(allowed) > 0:
+            words = load(allowed, start, width=8)
+        words &= ~load(dead, min(start, len(dead)), width=8, count=len(dead) - start)
+        sums += popcount(words)
+        start += 8
+    total = reduce_add(sums)
+    for at in range(64 * start, n, 64):
+        word = u64(FULL_KEY)
+        if len(allowed) > 0:
+            word = allowed[at // 64] if at // 64 < len(allowed) else u64(0)
+        if at // 64 < len(dead):
+            word &= ~dead[at // 64]
+        if n - at < 64:
+            word &= (u64(1) << u64(n - at)) - 1
+        total += popcount(word)
+    return index(i64(total))
+
+
+@kernel
+def split_keys(
+    keys: View[u64, 2],
+    counts: View[index, 1],
+    factor: f32,
+    constants: View[f32, 1],
+    nodes: MutView[index, 2],
+    distances: MutView[f32, 2],
+):
+    """Write the nodes of keys, and their distances times the factor plus the row's constant; -1 and NaN past each
+    count.
+    """
+    for i in range(keys.shape[0]):
+        for j in range(nodes.shape[1]):
+            if j < counts[i]:
+                nodes[i, j] = node_of(keys[i, j])
+                distances[i, j] = distance_of(keys[i, j]) * factor + constants[i]
+            else:
+                nodes[i, j] = -1
+                distances[i, j] = NAN
+
+
+def count_kernel_cases(rng):
+    """Bitmaps of all lengths around eight words; nodes that fill them and not."""
+    words = rng.integers(0, 1 << 63, (2, 30), dtype=np.uint64)
+    return [
+        (words[0, :a].copy(), words[1, :b].copy(), n)
+        for n in (0, 70, 512, 1100) for a, b in ((0, 0), (18, 0), (0, 5), (17, 18), (3, 30))
+    ]  # fmt: skip
+
+
+def reference_count_passing(allowed, dead, n):
+    """Say it in NumPy."""
+
+    def bits(bitmap):
+        found = np.unpackbits(bitmap.view(np.uint8), bitorder="little")[:n]
+        return np.pad(found, (0, n - len(found)))
+
+    return int(((bits(allowed) if len(allowed) else np.ones(n)) * (1 - bits(dead))).sum())
+
+
+SWEEPS = (Sweep(count_passing, reference_count_passing, count_kernel_cases),)

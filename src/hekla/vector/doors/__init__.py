@@ -1,0 +1,1 @@
+"""The doors of the vector database: the REST interface `qdrant-client` speaks, and gRPC, as an `Api` for the server."""

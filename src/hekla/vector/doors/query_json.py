@@ -1,0 +1,306 @@
+"""Searches as `qdrant-client` writes them, to searches of ours and back."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
+
+from hekla.base.errors import InputError, UnsupportedError, nearest_name, quoted
+from hekla.vector.doors.filter_json import filter_json, moment_text, path_of, read_filter
+from hekla.vector.doors.inference import Inference
+from hekla.vector.doors.json_fields import Fields, Json
+from hekla.vector.doors.point_json import id_json, read_example, read_examples, vectors_json
+from hekla.vector.filters import moment
+from hekla.vector.point import PointId, Vector
+from hekla.vector.queries import (
+    Discover,
+    Example,
+    Fusion,
+    Nearest,
+    OrderBy,
+    Query,
+    Recommend,
+    Sample,
+    Search,
+    Strategy,
+    Words,
+)
+
+Lookup = Callable[[str, PointId, str], Vector]  # (collection, id, vector name) -> that point's vector
+_RRF_K = 2.0  # Qdrant's; ours is 60
+_STRATEGIES: dict[str, Strategy] = {
+    "average_vector": "average",
+    "best_score": "best_score",
+    "sum_scores": "sum_scores",
+}
+_MAX_PREFETCHES, _MAX_PREFETCH_DEPTH = 64, 8
+
+
+class QueryReader:
+    """Reads the searches of one request. `lookup` fetches vectors of other collections."""
+
+    def __init__(self, inference: Inference, lookup: Lookup) -> None:
+        self._inference, self._lookup = inference, lookup
+
+    def search(self, fields: Fields, *, has_offset: bool = True, default_limit: int = 10) -> Search | None:
+        """Return a search; None where no query is named: points in the order of their ids. Does not call `end`."""
+        prefetch = self._prefetches(fields, 1)
+        query = self._query(fields)
+        params = self._params(fields)
+        if query is None and prefetch:
+            raise InputError("prefetches need a query that chooses of them", where=fields.place("query"))
+        limit = fields.whole("limit", default_limit, 1)
+        offset = fields.whole("offset", 0) if has_offset else 0
+        filter_ = read_filter(fields.get("filter"), fields.place("filter"))
+        threshold = fields.number("score_threshold")
+        fields.ignore("shard_key")
+        if query is None:
+            return None
+        return Search(query, limit, offset, filter_, prefetch, threshold, *params)
+
+    def _prefetches(self, fields: Fields, depth: int) -> tuple[Search, ...]:
+        given = fields.get("prefetch")
+        if given is None:
+            return ()
+        if depth > _MAX_PREFETCH_DEPTH:
+            raise InputError(f"prefetches are over {_MAX_PREFETCH_DEPTH} deep", where=fields.place("prefetch"))
+        one = given if isinstance(given, list) else [given]
+        if len(one) > _MAX_PREFETCHES:
+            raise InputError(f"has {len(one)} prefetches, the limit is {_MAX_PREFETCHES}", where=fields.where)
+        return tuple(self._prefetch(Fields(each, f"{fields.where}.prefetch[{i}]"), depth) for i, each in enumerate(one))
+
+    def _prefetch(self, fields: Fields, depth: int) -> Search:
+        prefetch = self._prefetches(fields, depth + 1)
+        query = self._query(fields)
+        if query is None:
+            raise UnsupportedError("a prefetch without a query is not supported", where=fields.place("query"))
+        params = self._params(fields)
+        limit = fields.whole("limit", 10, 1)
+        filter_ = read_filter(fields.get("filter"), fields.place("filter"))
+        threshold = fields.number("score_threshold")
+        fields.end()
+        return Search(query, limit, 0, filter_, prefetch, threshold, *params)
+
+    def _params(self, fields: Fields) -> tuple[int | None, bool]:
+        params = fields.inner("params")
+        if params is None:
+            return None, False
+        params.ignore("quantization", "indexed_only", "acorn")
+        params.refuse("idf")
+        ef = params.whole("hnsw_ef", 0) or None
+        is_exact = params.flag("exact")
+        params.end()
+        return ef, is_exact
+
+    def _query(self, fields: Fields) -> Query | None:
+        using = fields.text("using") or ""
+        given = fields.get("query")
+        where = fields.place("query")
+        place = fields.inner("lookup_from")
+        if given is None:
+            return None
+        kinds: dict[str, Callable[[Fields, str], Query]] = {
+            "nearest": self._nearest,
+            "recommend": self._recommend,
+            "discover": self._discover,
+            "context": self._context,
+            "order_by": _order_by,
+            "fusion": _fusion,
+            "rrf": _rrf,
+            "sample": _sample,
+            "words": _words,
+        }
+        kind = next((name for name in kinds if isinstance(given, dict) and name in given), None)
+        if kind is None:
+            if isinstance(given, dict) and not given.keys() & {"text", "indices", "values"}:
+                name = next(iter(given), "")
+                if name in ("formula", "relevance_feedback"):
+                    raise UnsupportedError("is not supported here", where=f"{where}.{name}")
+                raise InputError(f"unknown query {quoted(name)}", where=where, cure=nearest_name(name, kinds))
+            query: Query = Nearest(read_example(given, self._inference, where), using)
+        else:
+            inner = Fields(given, where)
+            query = kinds[kind](inner, using)
+            inner.end()
+        return query if place is None else self._looked_up(query, place)
+
+    def _nearest(self, fields: Fields, using: str) -> Nearest:
+        fields.refuse("mmr")
+        return Nearest(read_example(fields.need("nearest"), self._inference, fields.place("nearest")), using)
+
+    def _recommend(self, fields: Fields, using: str) -> Recommend:
+        inner = Fields(fields.need("recommend"), fields.place("recommend"))
+        found = self.recommend(inner, using)
+        inner.end()
+        return found
+
+    def recommend(self, fields: Fields, using: str) -> Recommend:
+        """Return a recommendation of `positive`, `negative` and `strategy`."""
+        strategy = fields.text("strategy") or "average_vector"
+        if strategy not in _STRATEGIES:
+            cure = nearest_name(strategy, _STRATEGIES)
+            raise InputError(f"unknown strategy {quoted(strategy)}", where=fields.place("strategy"), cure=cure)
+        positive = read_examples(fields.items("positive"), self._inference, fields.place("positive"))
+        negative = read_examples(fields.items("negative"), self._inference, fields.place("negative"))
+        return Recommend(positive, negative, _STRATEGIES[strategy], using)
+
+    def _discover(self, fields: Fields, using: str) -> Discover:
+        inner = Fields(fields.need("discover"), fields.place("discover"))
+        target = read_example(inner.need("target"), self._inference, inner.place("target"))
+        found = Discover(target, self._pairs(inner), using)
+        inner.end()
+        return found
+
+    def _context(self, fields: Fields, using: str) -> Discover:
+        return Discover(None, self._pairs(fields), using)
+
+    def discover(self, fields: Fields, using: str) -> Discover:
+        """Return a discovery of `target` and `context`, either of which may be missing."""
+        target = fields.get("target")
+        example = None if target is None else read_example(target, self._inference, fields.place("target"))
+        return Discover(example, self._pairs(fields), using)
+
+    def _pairs(self, fields: Fields) -> tuple[tuple[Example, Example], ...]:
+        given = fields.get("context")
+        pairs: list[tuple[Example, Example]] = []
+        for i, value in enumerate(given if isinstance(given, list) else [] if given is None else [given]):
+            pair = Fields(value, f"{fields.place('context')}[{i}]")
+            sides = [read_example(pair.need(s), self._inference, pair.place(s)) for s in ("positive", "negative")]
+            pair.end()
+            pairs.append((sides[0], sides[1]))
+        return tuple(pairs)
+
+    def _looked_up(self, query: Query, place: Fields) -> Query:
+        """Return the query with ids replaced by vectors of another collection's points."""
+        collection = place.need_text("collection")
+        name = place.text("vector")
+        place.ignore("shard_key")
+        place.end()
+
+        def fetched(example: Example, using: str) -> Example:
+            if not isinstance(example, PointId):
+                return example
+            return self._lookup(collection, example, using if name is None else name)
+
+        if isinstance(query, Nearest):
+            return Nearest(fetched(query.vector, query.using), query.using)
+        if isinstance(query, Recommend):
+            positive = tuple(fetched(each, query.using) for each in query.positive)
+            negative = tuple(fetched(each, query.using) for each in query.negative)
+            return Recommend(positive, negative, query.strategy, query.using)
+        if isinstance(query, Discover):
+            target = None if query.target is None else fetched(query.target, query.using)
+            context = tuple((fetched(p, query.using), fetched(n, query.using)) for p, n in query.context)
+            return Discover(target, context, query.using)
+        raise InputError("goes with queries that name points", where=place.where)
+
+
+def read_order(value: Json, where: str) -> OrderBy:
+    """Return an order: a path, or `key`, `direction` and `start_from`."""
+    if isinstance(value, str):
+        return OrderBy(value)
+    fields = Fields(value, where)
+    path = path_of(fields, "key")
+    direction = fields.text("direction") or "asc"
+    if direction not in ("asc", "desc"):
+        raise InputError(f"expected asc or desc, got {quoted(direction)}", where=fields.place("direction"))
+    start = fields.get("start_from")
+    since = moment(start, fields.place("start_from")) if isinstance(start, str) else fields.number("start_from")
+    fields.end()
+    return OrderBy(path, direction == "desc", since)
+
+
+def _order_by(fields: Fields, using: str) -> OrderBy:
+    return read_order(fields.need("order_by"), fields.place("order_by"))
+
+
+def _fusion(fields: Fields, using: str) -> Fusion:
+    kind = fields.need_text("fusion")
+    if kind not in ("rrf", "dbsf"):
+        raise InputError(f"expected rrf or dbsf, got {quoted(kind)}", where=fields.place("fusion"))
+    return Fusion("rrf", k=_RRF_K) if kind == "rrf" else Fusion("distribution")
+
+
+def _rrf(fields: Fields, using: str) -> Fusion:
+    inner = Fields(fields.need("rrf"), fields.place("rrf"))
+    weights = inner.items("weights") or []
+    for i, weight in enumerate(weights):
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise InputError(f"expected a number, got {quoted(weight)}", where=f"{inner.place('weights')}[{i}]")
+    k = inner.number("k")
+    inner.end()
+    if k is not None and k <= 0:
+        raise InputError(f"must be above 0, got {k}", where=inner.place("k"))
+    return Fusion("rrf", tuple(weights), _RRF_K if k is None else k)
+
+
+def _sample(fields: Fields, using: str) -> Sample:
+    if fields.need_text("sample") != "random":
+        raise InputError("expected random", where=fields.place("sample"))
+    return Sample(fields.whole("seed", 0))
+
+
+def _words(fields: Fields, using: str) -> Words:
+    """Words by BM25: of ours, no other server has it."""
+    return Words(fields.need_text("words"), fields.need_text("path"))
+
+
+def search_json(search: Search) -> dict[str, Json]:
+    """Return the request for a search, which `QueryReader.search` reads."""
+    body: dict[str, Json] = {"query": _query_json(search.query), "limit": search.limit}
+    using = getattr(search.query, "using", "")
+    if using:
+        body["using"] = using
+    if search.offset:
+        body["offset"] = search.offset
+    if search.filter is not None:
+        body["filter"] = filter_json(search.filter)
+    if search.prefetch:
+        body["prefetch"] = [search_json(each) for each in search.prefetch]
+    if search.score_threshold is not None:
+        body["score_threshold"] = search.score_threshold
+    if search.ef is not None or search.is_exact:
+        body["params"] = {"exact": search.is_exact, **({} if search.ef is None else {"hnsw_ef": search.ef})}
+    return body
+
+
+def _query_json(query: Query) -> Json:
+    if isinstance(query, Nearest):
+        return {"nearest": _example_json(query.vector)}
+    if isinstance(query, Words):
+        return {"words": query.text, "path": query.path}
+    if isinstance(query, Sample):
+        return {"sample": "random", "seed": query.seed}
+    if isinstance(query, Recommend):
+        return {"recommend": _recommend_json(query)}
+    if isinstance(query, Discover):
+        context = [{"positive": _example_json(p), "negative": _example_json(n)} for p, n in query.context]
+        if query.target is None:
+            return {"context": context}
+        return {"discover": {"target": _example_json(query.target), "context": context}}
+    if isinstance(query, OrderBy):
+        order: dict[str, Json] = {"key": query.path, "direction": "desc" if query.is_descending else "asc"}
+        return {"order_by": order if query.start_from is None else {**order, "start_from": query.start_from}}
+    if query.kind == "weighted":
+        raise UnsupportedError("a weighted fusion cannot be asked for over REST", cure="use rrf or distribution")
+    if query.kind == "distribution":
+        return {"fusion": "dbsf"}
+    return {"rrf": {"k": query.k, **({"weights": list(query.weights)} if query.weights else {})}}
+
+
+def _recommend_json(query: Recommend) -> dict[str, Json]:
+    strategy = next(name for name, kind in _STRATEGIES.items() if kind == query.strategy)
+    sides: dict[Literal["positive", "negative"], Sequence[Example]] = {
+        "positive": query.positive,
+        "negative": query.negative,
+    }
+    return {**{side: [_example_json(each) for each in given] for side, given in sides.items()}, "strategy": strategy}
+
+
+def _example_json(example: Example) -> Json:
+    if isinstance(example, PointId):
+        return id_json(example)
+    return vectors_json({"": cast(Any, example)})  # Any: a vector, all that is left of the union
+
+
+def order_value_json(value: float, *, is_datetime: bool) -> Json:
+    """Return `order_value` of a point."""
+    return moment_text(value) if is_datetime else value

@@ -1,0 +1,230 @@
+"""Routes that find points: query, scroll, count, facet, and the older search, recommend and discover."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from hekla.base.errors import InputError, UnsupportedError
+from hekla.protocols.api import ApiRequest, Route
+from hekla.vector.doors.desk import Desk, seconds_left
+from hekla.vector.doors.envelope import answering
+from hekla.vector.doors.filter_json import path_of, read_filter
+from hekla.vector.doors.json_fields import Fields, Json, read_json
+from hekla.vector.doors.point_json import id_json, read_example, read_wanted, record_json, scored_json
+from hekla.vector.doors.query_json import QueryReader, order_value_json, read_order
+from hekla.vector.doors.scope import Scope
+from hekla.vector.payload.field_index import as_moment
+from hekla.vector.payload.paths import values_at
+from hekla.vector.point import read_id
+from hekla.vector.queries import Nearest, OrderBy, Query, Search
+from hekla.vector.records import Wanted
+
+_POINTS = "/collections/{name}/points"
+_MAX_SEARCHES = 1000  # of one batch
+Ask = Callable[[ApiRequest, Scope, Fields], Json]
+
+
+class SearchRoutes:
+    """Finding."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """Every route."""
+        rows: list[tuple[str, Ask]] = [
+            ("/query", self._query),
+            ("/query/groups", self._query_groups),
+            ("/scroll", self._scroll),
+            ("/count", self._count),
+        ]
+        old: list[tuple[str, Ask]] = [
+            ("/search", self._search),
+            ("/recommend", self._recommend),
+            ("/discover", self._discover),
+        ]
+        batches: list[tuple[str, Ask]] = [("/query/batch", self._query)]
+        batches += [(f"{path}/batch", ask) for path, ask in old]
+        routes = [Route("POST", _POINTS + path, answering(self._asking(ask)), False, 0) for path, ask in rows + old]
+        routes += [Route("POST", _POINTS + path, answering(self._batch(ask)), False, 0) for path, ask in batches]
+        routes.append(Route("POST", "/collections/{name}/facet", answering(self._asking(self._facet)), False, 0))
+        for path in ("/search/matrix/pairs", "/search/matrix/offsets", "/search/groups", "/recommend/groups"):
+            routes.append(Route("POST", _POINTS + path, answering(_unsupported), False, 0))
+        return routes
+
+    def _asking(self, ask: Ask) -> Callable[[ApiRequest], Json]:
+        def handle(request: ApiRequest) -> Json:
+            scope = self._desk.scope(request.parameters[0], request.caller)
+            fields = Fields(read_json(request.body))
+            return ask(request, scope, fields)
+
+        return handle
+
+    def _batch(self, ask: Ask) -> Callable[[ApiRequest], Json]:
+        def handle(request: ApiRequest) -> Json:
+            scope = self._desk.scope(request.parameters[0], request.caller)
+            fields = Fields(read_json(request.body))
+            fields.need("searches")
+            searches = fields.items("searches") or []
+            fields.end()
+            if len(searches) > _MAX_SEARCHES:
+                raise InputError(f"{len(searches)} searches, the limit is {_MAX_SEARCHES}", where="$.searches")
+            return [ask(request, scope, Fields(each, f"$.searches[{i}]")) for i, each in enumerate(searches)]
+
+        return handle
+
+    def _reader(self, request: ApiRequest) -> QueryReader:
+        return QueryReader(
+            self._desk.inference(), lambda name, id_, using: self._desk.vector_of(name, request.caller, id_, using)
+        )
+
+    def _query(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        search = self._reader(request).search(fields)
+        wanted = read_wanted(fields, payload=False)
+        fields.end()
+        if search is None:
+            return {"points": self._by_id(scope, fields, wanted)}
+        return {"points": self._found(request, scope, search, wanted)}
+
+    def _by_id(self, scope: Scope, fields: Fields, wanted: Wanted) -> list[Json]:
+        """Return points in the order of their ids: a query without a query."""
+        offset, limit = fields.whole("offset", 0), fields.whole("limit", 10, 1)
+        filter_ = scope.filter(read_filter(fields.get("filter"), fields.place("filter")))
+        records, _ = scope.collection.scroll(filter_=filter_, limit=offset + limit, wanted=wanted)
+        return [{**record_json(record), "version": 0, "score": 0.0} for record in records[offset:]]
+
+    def _found(self, request: ApiRequest, scope: Scope, search: Search, wanted: Wanted) -> list[Json]:
+        search = replace(search, deadline_s=seconds_left(request))
+        if isinstance(search.query, OrderBy):
+            return _ordered(scope, search, wanted)
+        return [scored_json(point) for point in scope.query(search, wanted).points]
+
+    def _query_groups(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        groups, size = fields.whole("limit", 10, 1), fields.whole("group_size", 3, 1)
+        by = path_of(fields, "group_by")
+        lookup = fields.get("with_lookup")
+        search = self._reader(request).search(fields, has_offset=False)
+        wanted = read_wanted(fields, payload=False)
+        fields.end()
+        if search is None:
+            raise UnsupportedError("groups need a query", where=fields.place("query"))
+        search = replace(search, deadline_s=seconds_left(request))
+        found = scope.query_groups(search, by, groups=groups, group_size=size, wanted=wanted)
+        rows: list[Json] = [{"id": value, "hits": [scored_json(point) for point in points]} for value, points in found]
+        if lookup is not None:
+            self._look_up(request, lookup, rows)
+        return {"groups": rows}
+
+    def _look_up(self, request: ApiRequest, lookup: Json, rows: list[Json]) -> None:
+        """Give each group the point of another collection whose id is the group's value."""
+        fields = Fields({"collection": lookup} if isinstance(lookup, str) else lookup, "$.with_lookup")
+        other = self._desk.scope(fields.need_text("collection"), request.caller)
+        wanted = read_wanted(fields, payload=True)
+        fields.end()
+        for row in rows:
+            found = other.retrieve([read_id(row["id"], "$.group_by")], wanted)
+            if found:
+                row["lookup"] = record_json(found[0])
+
+    def _scroll(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        fields.ignore("shard_key")
+        limit = fields.whole("limit", 10, 1)
+        filter_ = read_filter(fields.get("filter"), fields.place("filter"))
+        offset, order = fields.get("offset"), fields.get("order_by")
+        wanted = read_wanted(fields, payload=True)
+        fields.end()
+        if order is not None:
+            if offset is not None:
+                cure = "give order_by.start_from"
+                raise InputError("an order has no offset", where=fields.place("offset"), cure=cure)
+            by = read_order(order, fields.place("order_by"))
+            points = _ordered(scope, Search(by, limit, filter=filter_), wanted)
+            for point in points:
+                del point["score"], point["version"]
+            return {"points": points, "next_page_offset": None}
+        after = None if offset is None else read_id(offset, fields.place("offset"))
+        narrowed = scope.filter(filter_)
+        records, following = scope.collection.scroll(filter_=narrowed, after=after, limit=limit, wanted=wanted)
+        next_page = None if following is None else id_json(following)
+        return {"points": [record_json(record) for record in records], "next_page_offset": next_page}
+
+    def _count(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        fields.ignore("shard_key", "exact")
+        filter_ = read_filter(fields.get("filter"), fields.place("filter"))
+        fields.end()
+        return {"count": scope.collection.count(scope.filter(filter_))}
+
+    def _facet(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        fields.ignore("shard_key", "exact")
+        path, limit = path_of(fields, "key"), fields.whole("limit", 10, 1)
+        filter_ = read_filter(fields.get("filter"), fields.place("filter"))
+        fields.end()
+        counts = scope.collection.facet(path, filter_=scope.filter(filter_), limit=limit)
+        return {"hits": [{"value": value, "count": count} for value, count in counts]}
+
+    # ---- the older forms
+
+    def _search(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        given, using = fields.need("vector"), ""
+        if isinstance(given, dict) and "name" in given:
+            named = Fields(given, fields.place("vector"))
+            using, given = named.need_text("name"), named.need("vector")
+            named.end()
+        example = read_example(given, self._desk.inference(), fields.place("vector"))
+        return self._older(request, scope, fields, Nearest(example, using))
+
+    def _recommend(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        using = fields.text("using") or ""
+        return self._older(request, scope, fields, self._reader(request).recommend(fields, using))
+
+    def _discover(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        using = fields.text("using") or ""
+        return self._older(request, scope, fields, self._reader(request).discover(fields, using))
+
+    def _older(self, request: ApiRequest, scope: Scope, fields: Fields, query: Query) -> list[Json]:
+        fields.refuse("lookup_from", "query")
+        search = self._reader(request).search(fields)
+        assert search is None, "no query is there"
+        params = fields.inner("params")
+        ef = params.whole("hnsw_ef", 0) or None if params is not None else None
+        search = Search(
+            query,
+            fields.whole("limit", 10, 1),
+            fields.whole("offset", 0),
+            read_filter(fields.get("filter"), fields.place("filter")),
+            (),
+            fields.number("score_threshold"),
+            ef,
+            params is not None and params.flag("exact"),
+        )
+        wanted = read_wanted(fields, payload=False)
+        fields.end()
+        return self._found(request, scope, search, wanted)
+
+
+def _ordered(scope: Scope, search: Search, wanted: Wanted) -> list[Json]:
+    """Return points in the order of a field, each with its `order_value`."""
+    by = search.query
+    assert isinstance(by, OrderBy)
+    points = scope.query(search, Wanted()).points
+    ids = [point.id for point in points]
+    values = {record.id: record.payload for record in scope.retrieve(ids, Wanted(payload=(by.path,)))}
+    field = scope.collection.schema.fields[by.path]
+    is_datetime = field.kind == "datetime"
+    rows: list[Json] = []
+    for record in scope.retrieve(ids, wanted):
+        found = [as_moment(v) if is_datetime else v for v in values_at(values.get(record.id), by.path)]
+        numbers = [value for value in found if isinstance(value, int | float)]
+        kept = [
+            n
+            for n in numbers
+            if by.start_from is None or (n <= by.start_from) == by.is_descending or n == by.start_from
+        ]
+        value = (max if by.is_descending else min)(kept or numbers, default=0)
+        order = order_value_json(value, is_datetime=False)
+        rows.append({**record_json(record), "version": 0, "score": 0.0, "order_value": order})
+    return rows
+
+
+def _unsupported(request: ApiRequest) -> Json:
+    raise UnsupportedError("is not supported here", where="request line", cure="use /points/query")

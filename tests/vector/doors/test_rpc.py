@@ -8,13 +8,14 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.message import Message
 from qdrant_client import QdrantClient, models
 from tests.running_server import RunningServer
 
 from hekla.vector.doors import vectors_pb2 as pb
 
 Call = Callable[..., Any]  # Any: the method's own response type
-KINDS = {
+KINDS: dict[str, tuple[type[Message], type[Message]]] = {
     "Upsert": (pb.UpsertRequest, pb.WriteResponse),
     "Delete": (pb.DeleteRequest, pb.WriteResponse),
     "Query": (pb.QueryRequest, pb.QueryResponse),

@@ -8,7 +8,6 @@ import typer
 
 from hekla.cli.options import DEFAULT_URL, Url
 from hekla.cli.screen import AsJson, console, write_json
-from hekla.cli.vector_embed import embedder
 from hekla.cli.vector_open import Folder, writing
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ def import_files(
 
     Examples: `hekla vector import notes book.txt`, `hekla vector import glove glove-100-angular.hdf5`
     """
+    from hekla.cli.vector_embed import embedder
     from hekla.vector.importing import Names
 
     names = Names(id_name, vector, into)

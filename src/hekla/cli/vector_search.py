@@ -10,7 +10,6 @@ import typer
 from hekla.base.errors import ConfigError, InputError
 from hekla.cli.options import DEFAULT_URL, Url
 from hekla.cli.screen import AsJson, console, write_json, write_table
-from hekla.cli.vector_embed import embedder
 from hekla.cli.vector_import import Model
 from hekla.cli.vector_open import Folder, reading
 
@@ -47,6 +46,7 @@ def search(
 
     Examples: `hekla vector search notes "a cat on a mat"`, `hekla vector search notes --like 7 --where year>=2020`
     """
+    from hekla.cli.vector_embed import embedder
     from hekla.vector import Nearest, Search
 
     if (bool(text) + bool(vector) + bool(like)) != 1:

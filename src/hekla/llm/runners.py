@@ -94,6 +94,7 @@ class CompiledMaker:
             self._model.tensors,
             kv_bytes=pages * self.sizes().page_bytes,
             files=[file.path for file in self._model.files],
+            mapped=self._model.files,
             kv_type=_KV_TYPES[options.kv_type],
             precision="exact" if options.precision == "exact" else "quantised",
             page_tokens=_COMPILED_PAGE,

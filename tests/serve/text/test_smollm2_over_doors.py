@@ -134,6 +134,14 @@ def test_a_grammar_that_cannot_be_is_refused(server: RunningServer) -> None:
         assert (reply.status, reply.json()["error"]["param"]) == (400, f"structured_outputs.{key}"), reply
 
 
+def test_a_tool_whose_parameters_cannot_be_is_refused(server: RunningServer) -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "strnig"}}}
+    reply = server.post_json(
+        "/v1/chat/completions", {"model": MODEL, "messages": ASK, "tools": [tool], "tool_choice": "required"}
+    )
+    assert (reply.status, reply.json()["error"]["param"]) == (400, "tools"), reply
+
+
 def test_a_control_token_in_a_message_is_text(server: RunningServer) -> None:
     plain = {"model": MODEL, "messages": [{"role": "user", "content": "<|im_end|>"}]}
     assert (

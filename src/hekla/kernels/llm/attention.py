@@ -163,15 +163,15 @@ def page_output(
 @kernel
 def attend(
     queries: View[f32, 1], first: index, keys: View[K, 1], key_scales: View[f32, 1], values: View[K, 1],
-    value_scales: View[f32, 1], table: View[i32, 1], layer_page: index, kv_heads: index, kv_head: index,
-    position: index, last: index, window: index, out: MutView[f32, 1], out_first: index,
+    value_scales: View[f32, 1], table: View[i32, 1], layers: index, layer: index, kv_heads: index,
+    kv_head: index, position: index, last: index, window: index, out: MutView[f32, 1], out_first: index,
     *, tokens: Const, group: Const, stride: Const, out_stride: Const, head_width: Const, page: Const, cap: Const,
     is_scaled: Const, is_causal: Const,
 ):  # fmt: skip
     """Attend `tokens` tokens from `position` on, the heads of one head of keys; queries and out from their elements.
 
     They see positions up to `last`, and where is_causal none after their own.
-    `layer_page`: the number of the layer's page 0 among all layers' pages. `window` 0: to the start.
+    A page holds all layers, so that what a short answer takes is one piece of memory. `window` 0: to the start.
     """
     rows: Const = tokens * group
     scores = Array[Array[f32, page], rows](Array[f32, page](0.0))
@@ -183,9 +183,9 @@ def attend(
     if window > 0:
         begin = max(0, position + 1 - window) // page
     for p in range(begin, last // page + 1):
-        base = (layer_page + index(table[p])) * kv_heads + kv_head
+        base = (index(table[p]) * layers + layer) * kv_heads + kv_head
         count = min(page, last + 1 - p * page)
-        after = (layer_page + index(table[min(p + 1, last // page)])) * kv_heads + kv_head
+        after = (index(table[min(p + 1, last // page)]) * layers + layer) * kv_heads + kv_head
         page_scores(
             queries, first, keys, key_scales, base * page * head_width, base * page, count, values, scores.mut(),
             rows=rows, group=group, stride=stride, head_width=head_width, page=page, cap=cap, is_scaled=is_scaled,
@@ -268,7 +268,7 @@ def keep_and_attend(
             kind=kind, head_width=32, page=16,
         )  # fmt: skip
     attend(
-        rows, position * stride, keys, key_scales, values, value_scales, table, 0, 1, 0, position,
+        rows, position * stride, keys, key_scales, values, value_scales, table, 1, 0, 1, 0, position,
         position + tokens - 1, window, out, 0,
         tokens=tokens, group=group, stride=stride, out_stride=group * 32, head_width=32, page=16, cap=cap,
         is_scaled=kind == "int8", is_causal=True,

@@ -141,7 +141,7 @@ def attend_sentences(
         for tokens in unroll((TILE, 1)):
             if index(tiles[tile, 2]) == tokens:
                 attend(
-                    wide, first * shape.wide_stride + column, keys, none, values, none, page_table[sentence], 0,
+                    wide, first * shape.wide_stride + column, keys, none, values, none, page_table[sentence], 1, 0,
                     shape.heads, head, first - begin, index(starts[sentence + 1]) - begin - 1, 0,
                     out, first * shape.stride + column,
                     tokens=tokens, group=1, stride=shape.wide_stride, out_stride=shape.stride,

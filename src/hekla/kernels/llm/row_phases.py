@@ -140,7 +140,7 @@ def bytes_of_rows(
 def keep_rows(
     f: View[f32, 1], vectors: View[i64, 2], layer: index, pairs: index, turns: View[f32, 1], turn_at: index,
     turn_stride: index, turn_half: index, positions: View[i32, 1], owners: View[i32, 1], page_table: View[i32, 2],
-    pages: index, wide: MutView[f32, 1], keys: MutView[K, 1], key_scales: MutView[f32, 1], values: MutView[K, 1],
+    layers: index, wide: MutView[f32, 1], keys: MutView[K, 1], key_scales: MutView[f32, 1], values: MutView[K, 1],
     value_scales: MutView[f32, 1], *, shape: Const,
 ):  # fmt: skip
     """Bias, norm and turn queries and keys of every token, and write keys and values to their pages.
@@ -176,6 +176,6 @@ def keep_rows(
             turn_head(row, at, turns, turn, pairs, turn_half)
             keep(
                 row, at, at + shape.key_room, keys, key_scales, values, value_scales,
-                (layer * pages + page) * shape.kv_heads + head, position % shape.page,
+                (page * layers + layer) * shape.kv_heads + head, position % shape.page,
                 kind=shape.kv, head_width=room, page=shape.page,
             )  # fmt: skip

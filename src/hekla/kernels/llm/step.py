@@ -79,7 +79,7 @@ def attention_tiles(starts: View[i32, 1], tiles: MutView[i32, 2], owners: MutVie
 
 @kernel
 def attention(
-    tiles: View[i32, 2], count: index, positions: View[i32, 1], page_table: View[i32, 2], layer_page: index,
+    tiles: View[i32, 2], count: index, positions: View[i32, 1], page_table: View[i32, 2], layers: index, layer: index,
     window: index, wide: View[f32, 1], keys: View[K, 1], key_scales: View[f32, 1], values: View[K, 1],
     value_scales: View[f32, 1], out: MutView[f32, 1], *, shape: Const,
 ):  # fmt: skip
@@ -98,7 +98,7 @@ def attention(
         row = page_table[index(tiles[tile, 0])]
         if parts == 2:
             attend(
-                wide, first * shape.wide_stride + column, keys, key_scales, values, value_scales, row, layer_page,
+                wide, first * shape.wide_stride + column, keys, key_scales, values, value_scales, row, layers, layer,
                 shape.kv_heads, head, position, position, window, out, first * shape.stride + column,
                 tokens=1, group=half, stride=shape.wide_stride, out_stride=shape.stride, head_width=shape.head_room,
                 page=shape.page, cap=shape.attention_cap, is_scaled=shape.kv == "int8", is_causal=True,
@@ -108,7 +108,7 @@ def attention(
                 if index(tiles[tile, 2]) == tokens:
                     attend(
                         wide, first * shape.wide_stride + column, keys, key_scales, values, value_scales, row,
-                        layer_page, shape.kv_heads, head, position, position + tokens - 1, window,
+                        layers, layer, shape.kv_heads, head, position, position + tokens - 1, window,
                         out, first * shape.stride + column,
                         tokens=tokens, group=shape.group, stride=shape.wide_stride, out_stride=shape.stride,
                         head_width=shape.head_room, page=shape.page, cap=shape.attention_cap,
@@ -142,10 +142,9 @@ def forward(
     w: View[u8, 1], h: View[f16, 1], g: View[bf16, 1], f: View[f32, 1], table: View[i64, 2], vectors: View[i64, 2],
     layers: View[i64, 2], frequencies: View[f64, 2], lora: View[f32, 1], lora_table: View[i64, 3],
     keys: MutView[K, 1], key_scales: MutView[f32, 1], values: MutView[K, 1], value_scales: MutView[f32, 1],
-    pages: index, x: MutView[f32, 1], normed: MutView[f32, 1], codes: MutView[i8, 1], scales: MutView[f32, 1],
+    x: MutView[f32, 1], normed: MutView[f32, 1], codes: MutView[i8, 1], scales: MutView[f32, 1],
     sums: MutView[f32, 1], half_sums: MutView[f32, 1], wide: MutView[f32, 1], delta: MutView[f32, 1],
-    turns: MutView[f32, 1],
-    tiles: MutView[i32, 2], owners: MutView[i32, 1], logits: MutView[f32, 1], *, shape: Const,
+    turns: MutView[f32, 1], tiles: MutView[i32, 2], owners: MutView[i32, 1], logits: MutView[f32, 1], *, shape: Const,
 ):  # fmt: skip
     """Run all layers and the head."""
     rows = len(tokens)
@@ -169,11 +168,11 @@ def forward(
         )
         keep_rows(
             f, vectors, layer, index(layers[layer, 1]), turns, index(layers[layer, 0]) * 2 * half,
-            configurations * 2 * half, half, positions, owners, page_table, pages, wide,
+            configurations * 2 * half, half, positions, owners, page_table, count, wide,
             keys, key_scales, values, value_scales, shape=shape,
         )  # fmt: skip
         attention(
-            tiles, tile_count, positions, page_table, layer * pages, index(layers[layer, 2]), wide,
+            tiles, tile_count, positions, page_table, count, layer, index(layers[layer, 2]), wide,
             keys, key_scales, values, value_scales, normed, shape=shape,
         )  # fmt: skip
         bytes_of_rows(rows, shape.query_room, normed, codes, scales, sums, half_sums, shape=shape)
@@ -342,7 +341,7 @@ def step(
     began = cycles()
     forward(
         tokens, positions, starts, page_table, logits_rows, adapter, w, h, g, f, table, vectors, layers, frequencies,
-        lora, lora_table, keys, key_scales, values, value_scales, pages, x, normed, codes, scales, sums, half_sums,
+        lora, lora_table, keys, key_scales, values, value_scales, x, normed, codes, scales, sums, half_sums,
         wide, delta, turns, tiles, owners, logits, shape=shape,
     )  # fmt: skip
     computed = cycles()

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from hekla.base.errors import UnsupportedError
-from hekla.lang.ir.core import Op
-from hekla.lang.llvm.target import Target
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the pool of a warm process comes by here, and loads neither LLVM nor the IR
+    from hekla.lang.ir.core import Op
+    from hekla.lang.llvm.target import Target
     from hekla.lang.llvm.text import FunctionText
 
 FUTEX_CALLS = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
@@ -96,7 +96,7 @@ out:
 """
 
 
-def thread_text(target: Target) -> str:
+def thread_text(target: "Target") -> str:
     """Return the functions that wait and wake. Errors: UnsupportedError where there are no futexes."""
     machine, _, system = target.triple.partition("-")
     if machine not in FUTEX_CALLS or "linux" not in system:
@@ -106,25 +106,25 @@ def thread_text(target: Target) -> str:
     return text.replace("PAUSE", PAUSES[machine])
 
 
-def _lock(f: "FunctionText", op: Op) -> None:
+def _lock(f: "FunctionText", op: "Op") -> None:
     _may_wait(f, op)
     pointer, _ = f.address(op, 1)
     f.line(f"call void @{LOCK}(ptr {pointer})")
     f.held.append(pointer)
 
 
-def _unlock(f: "FunctionText", op: Op) -> None:
+def _unlock(f: "FunctionText", op: "Op") -> None:
     f.line(f"call void @{UNLOCK}(ptr {f.held.pop()})")
 
 
-def _wait(f: "FunctionText", op: Op) -> None:
+def _wait(f: "FunctionText", op: "Op") -> None:
     _may_wait(f, op)
     name = WAIT if op.name == "memref.atomic_wait" else WAKE
     pointer, _ = f.address(op, 1)
     f.line(f"call void @{name}(ptr {pointer}, {f.typed(op.operands[-1])})")
 
 
-def _pause(f: "FunctionText", op: Op) -> None:
+def _pause(f: "FunctionText", op: "Op") -> None:
     text = PAUSES.get(f.text.target.triple.partition("-")[0])
     if text is not None:
         f.line(text)
@@ -133,16 +133,16 @@ def _pause(f: "FunctionText", op: Op) -> None:
             f.text.declare(name, "void", params)
 
 
-def _yield(f: "FunctionText", op: Op) -> None:
+def _yield(f: "FunctionText", op: "Op") -> None:
     _may_wait(f, op)
     f.line("call void @hekla.yield()")
 
 
-def _may_wait(f: "FunctionText", op: Op) -> None:
+def _may_wait(f: "FunctionText", op: "Op") -> None:
     f.text.waits = f.text.waits or op.span
 
 
-THREADS: Mapping[str, Callable[["FunctionText", Op], None]] = {
+THREADS: Mapping[str, Callable[["FunctionText", "Op"], None]] = {
     "memref.lock": _lock,
     "memref.unlock": _unlock,
     "memref.atomic_wait": _wait,

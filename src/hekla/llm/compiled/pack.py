@@ -1,5 +1,6 @@
 """Weights brought into the layout of a plan, by several threads: NumPy lets them run side by side."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,16 +16,26 @@ from hekla.llm.tensors import Quantisation
 
 U8 = NDArray[np.uint8]
 Number = TypeVar("Number", bound=np.generic)
+RELEASE_BYTES = 32 << 20  # packed between two releases of what was read
 CHUNK_BYTES = 4 << 20  # of a matrix, packed at once: what its temporaries need stays in the cache
 
 
-def pack(plan: PackPlan, memory: U8, threads: int) -> None:
-    """Write all of a plan into memory (plan.bytes,) u8, zeroed."""
+def pack(plan: PackPlan, memory: U8, threads: int, release: Callable[[], object] = lambda: None) -> None:
+    """Write all of a plan into memory (plan.bytes,) u8, zeroed.
+
+    release: called now and then; what it gives back of the model's file is read again where it is needed.
+    """
     tasks = [(m, start) for m in plan.matrices for start in range(0, m.panels, _chunk(m))]
+    since = 0
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda task: _panels(task[0], task[1], memory), tasks))
+        for written in pool.map(lambda task: _panels(task[0], task[1], memory), tasks):
+            since += written
+            if since >= RELEASE_BYTES:
+                since = 0
+                release()
     for vector in plan.vectors:
         _vector(vector, memory)
+    release()
 
 
 def _chunk(matrix: PackedMatrix) -> int:
@@ -33,7 +44,8 @@ def _chunk(matrix: PackedMatrix) -> int:
     return max(1, CHUNK_BYTES // matrix.panel_bytes)
 
 
-def _panels(matrix: PackedMatrix, start: int, memory: U8) -> None:
+def _panels(matrix: PackedMatrix, start: int, memory: U8) -> int:
+    """Pack one chunk of panels and return its bytes."""
     end = min(matrix.panels, start + _chunk(matrix))
     first = matrix.first + start * matrix.panel_bytes
     out = memory[first : first + (end - start) * matrix.panel_bytes].reshape(end - start, -1)
@@ -41,7 +53,7 @@ def _panels(matrix: PackedMatrix, start: int, memory: U8) -> None:
     tensor = matrix.tensor
     if matrix.kind.name == "AWQ4":
         write_parts(matrix.kind, awq_parts(tensor, order), matrix.inputs, out, matrix.group)
-        return
+        return out.nbytes
     if tensor.quantisation.name != matrix.kind.name or matrix.columns is not None:
         values = dequantised(tensor)
         if matrix.columns is not None:
@@ -50,6 +62,7 @@ def _panels(matrix: PackedMatrix, start: int, memory: U8) -> None:
     else:
         rows = _taken(tensor.data.reshape(tensor.shape[0], -1), order)
     pack_rows(matrix.kind, rows, matrix.inputs, out)
+    return out.nbytes
 
 
 def _taken(values: NDArray[Number], order: NDArray[np.int64]) -> NDArray[Number]:

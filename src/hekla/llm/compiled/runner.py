@@ -19,6 +19,7 @@ from hekla.llm.compiled.store import WeightStore, packed_weights
 from hekla.llm.model_config import ModelConfig
 from hekla.llm.runner import F32, LoraDelta, SamplingRows, StepBatch, StepResult
 from hekla.llm.tensors import StoredTensor
+from hekla.runtime import MappedFile
 
 KvType = Literal["f32", "f16", "int8"]
 Precision = Literal["quantised", "exact"]
@@ -32,6 +33,7 @@ class CompiledRunner:
     kv_bytes: the budget of the pages, which are as many as fit.
     precision: "quantised" multiplies bytes; "exact" f32 by what the stored weights mean, some times as slow.
     files: the model's, whose packed weights are then kept in the store; none: they are packed at each start.
+    mapped: the same as the tensors see them, whose pages are given back while they are packed.
     Cost: the first start of a model packs and compiles (seconds), later ones map both (tenths of a second).
     Errors: ModelFileError for a missing tensor; TooLargeError where not one page fits the budget.
     """
@@ -43,6 +45,7 @@ class CompiledRunner:
         *,
         kv_bytes: int,
         files: Sequence[Path] = (),
+        mapped: Sequence[MappedFile] = (),
         store: WeightStore | None = None,
         kv_type: KvType = "f16",
         precision: Precision = "quantised",
@@ -56,7 +59,7 @@ class CompiledRunner:
         plan = Planner(config, tensors).plan()
         self._config, self._page_tokens = config, page_tokens
         self._max_step_tokens, self._max_logits_rows = max_step_tokens, max_logits_rows
-        self._weights = packed_weights(plan, files, store or WeightStore.standard())
+        self._weights = packed_weights(plan, files, store or WeightStore.standard(), mapped)
         self._shape = step_shape(config, plan, page=page_tokens, kv=kv_type, is_exact=precision == "exact")
         layers, frequencies = layer_tables(config)
         self._scratch = Scratch.of(self._shape, max_step_tokens, max_logits_rows, 2 * frequencies.size)
@@ -94,7 +97,7 @@ class CompiledRunner:
         pages = budget_bytes // page_bytes
         if pages < 1:
             raise TooLargeError("one page of keys and values", limit=f"{budget_bytes} bytes", got=f"{page_bytes} bytes")
-        dimensions = (layers, pages, shape.kv_heads * self._page_tokens)
+        dimensions = (pages, layers, shape.kv_heads * self._page_tokens)
         count = pages * positions
         self._keys, self._values = (
             zeros(count * shape.head_room, dtype.type).reshape(*dimensions, shape.head_room) for _ in range(2)
@@ -191,7 +194,7 @@ class CompiledRunner:
         """Copy one page, all layers: copy-on-write."""
         for array in (self._keys, self._values, self._key_scales, self._value_scales):
             if array.size:
-                array[:, target] = array[:, source]
+                array[target] = array[source]
 
     def load_adapter(self, slot: int, deltas: Sequence[LoraDelta]) -> None:
         """Hold a LoRA adapter in a slot. Errors: TooLargeError past the memory allowed; ModelFileError."""

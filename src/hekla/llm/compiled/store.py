@@ -2,8 +2,9 @@
 
 One file for each model and layout, beside the compiled code. It is named by the model's place, then by what decides its
 bytes: the model files' paths, sizes, times of change and heads, the layout's version, and the plan's table. Of one
-place the two newest are kept. Two processes may pack at once:
-each writes a temporary file of its own and renames it. Where the disk takes none the weights stay in memory.
+place the two newest are kept. Weights are packed into the mapped file itself, so that they are in memory once. Two
+processes may pack at once: each fills a temporary file of its own and renames it when the disk has it. Where the disk
+takes none the weights stay in memory.
 
     offset  size  meaning
     0       8     "HEKLAPK1"
@@ -16,7 +17,7 @@ import hashlib
 import mmap
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from hekla.kernels.llm.panels import KINDS
 from hekla.llm.compiled.pack import pack
 from hekla.llm.compiled.plan import LAYOUT_VERSION, PackPlan
 from hekla.llm.compiled.scratch import zeros
+from hekla.runtime import Advice, MappedFile
+from hekla.runtime.limits import usable_cpus
 
 U8 = NDArray[np.uint8]
 MAGIC = b"HEKLAPK1"
@@ -35,19 +38,25 @@ KEPT = 2  # packed weights of one model: those of two precisions, or of two vers
 HEAD_BYTES = 1 << 16  # of each model file, hashed
 
 
-def packed_weights(plan: PackPlan, files: Sequence[Path], store: "WeightStore") -> U8:
+def packed_weights(
+    plan: PackPlan, files: Sequence[Path], store: "WeightStore", mapped: Sequence[MappedFile] = ()
+) -> U8:
     """Return the packed memory of a plan: mapped where the store has it, else packed now and kept there.
 
-    files: the model's; none: nothing is kept. Errors: OSError where a file of the model is gone.
+    files: the model's; none: nothing is kept. mapped: the same as tensors see them, whose pages are given back as
+    packing goes on. Errors: OSError where a file of the model is gone.
     """
+
+    def write(memory: U8) -> None:
+        pack(plan, memory, usable_cpus(), lambda: [file.advise(Advice.DONT_NEED) for file in mapped])
+
     name = digest(files, plan) if files else ""
     found = store.get(name, plan.bytes) if name else None
+    if found is None and name and store.fill(name, plan.bytes, write):
+        found = store.get(name, plan.bytes)
     if found is None:
         found = zeros(plan.bytes, np.uint8)
-        pack(plan, found, len(os.sched_getaffinity(0)))
-        if name and store.put(name, found):
-            mapped = store.get(name, plan.bytes)  # shared with other processes, and given back under pressure
-            found = found if mapped is None else mapped
+        write(found)
     return found
 
 
@@ -99,23 +108,29 @@ class WeightStore:
             return None
         return np.frombuffer(mapped, np.uint8, size, START)
 
-    def put(self, name: str, memory: U8) -> bool:
-        """Keep packed memory; False where the disk did not take it."""
+    def fill(self, name: str, size: int, write: Callable[[U8], None]) -> bool:
+        """Keep what `write` writes into zeroed memory; False where the disk did not take it. Errors: those of write."""
         if self.folder is None:
             return False
-        temporary = ""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(_header(name, len(memory)).ljust(START, b"\0"))
-                file.write(memory.data)
+        except OSError:
+            return False
+        try:
+            with os.fdopen(descriptor, "r+b") as file:
+                os.posix_fallocate(descriptor, 0, START + size)  # a full disk says so here, not by a signal later
+                with mmap.mmap(descriptor, START + size) as mapped:
+                    write(np.frombuffer(mapped, np.uint8, size, START))
+                    mapped[: len(_header(name, size))] = _header(name, size)
+                    mapped.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, self.folder / f"{name}.weights")
             self._forget(name.partition("-")[0])
         except OSError:
-            if temporary and os.path.exists(temporary):
-                os.unlink(temporary)
             return False
+        finally:
+            Path(temporary).unlink(missing_ok=True)
         return True
 
     def _forget(self, place: str) -> None:

@@ -153,4 +153,6 @@ def _place(error: InputError, wish: TextWish) -> str:
         return error.where
     if error.where in _OPTIONS:
         return f"$.{error.where}"
-    return wish.grammar_where if wish.grammar is not None and error.where in ("", "grammar") else wish.where
+    if wish.grammar is not None and error.where in ("", "grammar"):
+        return wish.grammar_where
+    return "$.tools" if error.where == "grammar" else wish.where  # the template made it of the tools' parameters

@@ -530,3 +530,27 @@ def test_many_senders_that_wait_for_room_each_keep_their_order() -> None:
         join_all(start_threads(4, lambda i: send_in_order(ordered.address, i, 3000)))
     assert ordered.state["wrong"] == 0
     assert ordered.state["last"].tolist() == [3000] * 4
+
+
+@actor(mailbox=1)
+class Narrow:
+    """Counts what comes through a mailbox of one message."""
+
+    count: i64 = 0
+
+    def take(self):
+        self.count += 1
+
+
+@kernel
+def send_some(to: Address[Narrow], n: index):
+    for _ in range(n):
+        if not to.take.send():
+            return
+
+
+@pytest.mark.parametrize("each", [1, 100])
+def test_no_sender_sleeps_for_ever_where_few_are_woken_at_a_time(each: int) -> None:
+    with Narrow.start() as narrow:
+        join_all(start_threads(24, lambda _: send_some(narrow.address, each)))
+    assert narrow.state["count"] == 24 * each

@@ -238,7 +238,10 @@ def test_every_kernel_of_ours_has_a_key() -> None:
 def test_a_warm_process_loads_neither_llvm_nor_the_front_end(tmp_path: Path) -> None:
     program = tmp_path / "warm.py"
     program.write_text(
-        "import sys\nimport numpy as np\nfrom hekla.kernels.resize import resize_normalise\n\n"
+        "import sys\nimport numpy as np\nfrom hekla.kernels.resize import resize_normalise\n"
+        "from hekla.lang import MutView, f32, kernel, parallel\n\n\n"
+        "@kernel\ndef fill(x: MutView[f32, 1]):\n    for i in parallel(len(x)):\n        x[i] = f32(i)\n\n\n"
+        "x = np.zeros(1000, np.float32)\nfill(x)\nassert (x == np.arange(1000)).all()\n"
         "out = np.zeros((3, 2, 2), np.float32)\n"
         "resize_normalise(np.zeros((4, 12), np.uint8), np.ones(3, np.float32), np.ones(3, np.float32), out)\n"
         "assert (out == 1).all()\n"
@@ -251,6 +254,7 @@ def test_a_warm_process_loads_neither_llvm_nor_the_front_end(tmp_path: Path) -> 
     said = []
     for seed in ("1", "2"):
         environment = {**os.environ, "HEKLA_CACHE": str(tmp_path / "cache"), "PYTHONHASHSEED": seed}
+        environment["HEKLA_THREADS"] = "2"  # that the pool has a worker
         done = subprocess.run([sys.executable, str(program)], env=environment, check=True, capture_output=True)
         said.append(done.stdout.decode().split())
     assert "llvmlite.binding" in said[0]

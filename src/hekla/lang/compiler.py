@@ -5,6 +5,7 @@ nor LLVM.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -93,15 +94,13 @@ def build(module: Module, function: Function, text: Text, flags: Flags, cache: C
     check = partial(check_loops, text, written, flags) if watched else None
     code, found = object_code(written, text.target, flags, cache, check)
     exports = [ENTRY, ENVIRONMENT, *([POOL] if text.parallel else [])]
-    return Built(interface_of(function, text), link_image(code, exports)), found
+    known = replace(interface_of(function), sites=tuple(text.sites), parallel=text.parallel, edges=tuple(module.edges))
+    return Built(known, link_image(code, exports)), found
 
 
-def interface_of(function: Function, text: Text | None = None) -> Interface:
-    """Return what Python must know of a kernel; without its text, that which the interpreter needs."""
-    params = tuple(Param(p.hint, p.type) for p in function.params)
-    if text is None:
-        return Interface(function.name, params, function.result)
-    return Interface(function.name, params, function.result, tuple(text.sites), text.parallel)
+def interface_of(function: Function) -> Interface:
+    """Return what the interpreter must know of a kernel."""
+    return Interface(function.name, tuple(Param(p.hint, p.type) for p in function.params), function.result)
 
 
 def uses_vectors(module: Module) -> bool:

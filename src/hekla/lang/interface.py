@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hekla.lang import types as t
+from hekla.lang.lock_order import Edge
 from hekla.lang.source import Span
 
 Site = tuple[str, Span]  # what a fault says, and where it points
@@ -19,31 +20,44 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A kernel as its callers see it. Fault number i + 1 is `sites[i]`; `parallel`: it needs the thread pool."""
+    """A kernel as its callers see it. Fault number i + 1 is `sites[i]`; `parallel`: it needs the thread pool.
+
+    edges: what it waits for while it holds what, which each process adds to its order of locks.
+    """
 
     name: str
     params: tuple[Param, ...]
     result: t.Type
     sites: tuple[Site, ...] = ()
     parallel: bool = False
+    edges: tuple[Edge, ...] = ()
 
     def to_json(self) -> list[Any]:  # Any: texts, numbers, lists of these
         """Return what `from_json` takes."""
         params = [[p.hint, _type_to_json(p.type)] for p in self.params]
-        sites = [[text, s.file, s.line, s.column, s.end_column] for text, s in self.sites]
-        return [self.name, params, _type_to_json(self.result), sites, self.parallel]
+        edges = [[e.held, e.wanted, _sites_to_json(e.path)] for e in self.edges]
+        return [self.name, params, _type_to_json(self.result), _sites_to_json(self.sites), self.parallel, edges]
 
     @staticmethod
     def from_json(given: list[Any]) -> "Interface":  # Any: see to_json
         """Return what `to_json` was asked of."""
-        name, params, result, sites, parallel = given
+        name, params, result, sites, parallel, edges = given
         return Interface(
             name,
             tuple(Param(hint, _type_from_json(kind)) for hint, kind in params),
             _type_from_json(result),
-            tuple((text, Span(*place)) for text, *place in sites),
+            _sites_from_json(sites),
             parallel,
+            tuple(Edge(held, wanted, _sites_from_json(path)) for held, wanted, path in edges),
         )
+
+
+def _sites_to_json(sites: tuple[Site, ...]) -> list[Any]:  # Any: see Interface.to_json
+    return [[text, s.file, s.line, s.column, s.end_column] for text, s in sites]
+
+
+def _sites_from_json(given: list[Any]) -> tuple[Site, ...]:  # Any: see Interface.to_json
+    return tuple((text, Span(*place)) for text, *place in given)
 
 
 def _type_to_json(kind: t.Type) -> Any:  # Any: see Interface.to_json

@@ -21,6 +21,7 @@ from hekla.lang.keys import source_key
 from hekla.lang.llvm.built import Built
 from hekla.lang.llvm.cache import CodeCache
 from hekla.lang.llvm.loaded import Loaded
+from hekla.lang.lock_order import LockOrder, standard_order
 
 if TYPE_CHECKING:  # what a process that compiles nothing never loads
     from hekla.lang.front.specialise import Program
@@ -30,7 +31,6 @@ if TYPE_CHECKING:  # what a process that compiles nothing never loads
     from hekla.lang.llvm.pool import ThreadPool
     from hekla.lang.llvm.target import Target
     from hekla.lang.llvm.text import Text
-    from hekla.lang.lock_order import LockOrder
 
 __all__ = ["Compiled", "Kernel", "Options", "kernel"]
 
@@ -44,7 +44,7 @@ class Options:
     target: "Target | None" = None
     cache: CodeCache | None = None
     pool: "ThreadPool | None" = None
-    order: "LockOrder | None" = None
+    order: LockOrder | None = None
 
     @property
     def key(self) -> str:
@@ -66,16 +66,21 @@ class Compiled:
         self._kept = Built.kept(self._cache, self._key) if self._key is not None else None
         if self._kept is None:
             _ = self._lowered
+        else:
+            self._order.add(self._kept.interface.edges)
+
+    @property
+    def _order(self) -> LockOrder:
+        return self.options.order or standard_order()
 
     @cached_property
     def _lowered(self) -> "tuple[Module, Function]":
         from hekla.lang import compiler
         from hekla.lang.ir.checks import add_checks
         from hekla.lang.ir.verify import verify_module
-        from hekla.lang.lock_order import standard_order
 
         module, function = compiler.lower(self._definition, self._kinds, self._named)
-        (self.options.order or standard_order()).add(module.edges)
+        self._order.add(module.edges)
         if self.options.checked:
             add_checks(module)
             verify_module(module)
@@ -130,7 +135,7 @@ class Compiled:
         from hekla.lang.compiler import build
 
         built, found = build(self.module, self.function, self.text, self.flags, self._cache)
-        if self._key is not None and not self.module.edges:  # each process must see which locks it takes in turn
+        if self._key is not None:
             built.keep(self._cache, self._key)
         return built, found
 

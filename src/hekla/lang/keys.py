@@ -56,8 +56,6 @@ def source_key(
 
     flags: what else decides the code, as text; it must say the target where that is not this processor.
     """
-    if not this_processor():
-        return None
     digest = _Digest()
     try:
         digest.add_definition(definition)
@@ -68,7 +66,14 @@ def source_key(
             digest.add(named[name])
     except CannotTellError:
         return None
-    whole = [compiler(), this_processor(), flags, *digest.parts]
+    return code_key(flags, *digest.parts)
+
+
+def code_key(*parts: str) -> str | None:
+    """Return the key of code that the compiler makes of these texts; None where the processor cannot be told."""
+    if not this_processor():
+        return None
+    whole = [compiler(), this_processor(), *parts]
     return hashlib.sha256("\0".join(whole).encode(errors="surrogatepass")).hexdigest()
 
 

@@ -6,8 +6,10 @@ that were received. A cell's `turn` says what it may be used for: 2 * lap while 
 
 Both sides look again and again for a while and then sleep. The receiver sets `asleep` and looks once more before it
 sleeps; a sender looks at `asleep` after its message lies there: both in the one order of seq_cst: one sees the other.
-Senders that find the mailbox full count themselves in `waiting` and sleep on `room`; the receiver counts `room` up when
-it takes the message that leaves half of the cells free, or all, and at the latest before it sleeps itself.
+One sender at a time, which holds `looking`, looks again and again at a full mailbox; the others count themselves in
+`waiting` and sleep on `room` at once: a hundred that look keep the receiver from running. The receiver counts `room` up
+and wakes one of them after each half of the cells, and while it finds nothing; who was woken and finds half of the
+cells free wakes the next. So few are awake at a time, and none sleeps while the receiver has nothing to do.
 
 Closing sets the highest bit of `tail`, so no message is claimed after it, and every claimed one is received.
 
@@ -37,7 +39,7 @@ def mailbox_fields(capacity: int, words: int) -> tuple[tuple[str, t.Type], ...]:
     cell = t.StructType("Cell", (("turn", word), ("words", t.ArrayType(word, words))), (0, 1))
     reply = t.StructType("Reply", (("state", flag), ("word", word)), (0, 1))
     return (
-        ("tail", count), ("head", count), ("asleep", flag), ("room", flag), ("waiting", flag),
+        ("tail", count), ("head", count), ("asleep", flag), ("room", flag), ("waiting", flag), ("looking", flag),
         ("replies", t.ArrayType(reply, REPLIES)), ("cells", t.ArrayType(cell, capacity)),
     )  # fmt: skip
 
@@ -81,28 +83,36 @@ def try_put(box: View[M, 1], words: View[u64, 1], *, order: Const = "acquire") -
 @kernel
 def put(box: View[M, 1], words: View[u64, 1]) -> i32:
     """Put a message, and wait while the mailbox is full: TAKEN or CLOSED."""
-    for turn in range(LOOKS):
-        done = try_put(box, words)
+    done = try_put(box, words)
+    if done != FULL:
+        return done
+    if box[0].looking.exchange(1, order="relaxed") == 0:
+        for turn in range(LOOKS):
+            hesitate(turn)
+            done = try_put(box, words)
+            if done != FULL:
+                break
+        box[0].looking.store(0, order="relaxed")
         if done != FULL:
             return done
-        if box[0].waiting.load(order="relaxed") != 0:
-            break
-        hesitate(turn)
     box[0].waiting.add(1)
     while True:
         room = box[0].room.load()
         done = try_put(box, words, order="seq_cst")
         if done != FULL:
-            box[0].waiting.add(4294967295)
+            others = box[0].waiting.add(4294967295) - 1
+            used = box[0].tail.load(order="relaxed") - box[0].head.load(order="relaxed")
+            if others != 0 and used <= len(box[0].cells) // 2:
+                box[0].room.wake(1)
             return done
-        box[0].room.wait(room, unproved="the receiver makes room before it sleeps or ends")
+        box[0].room.wait(room, unproved="the receiver makes room while it finds nothing, and before it sleeps or ends")
 
 
 @kernel
-def make_room(box: View[M, 1]):
-    """Wake the senders that wait."""
+def make_room(box: View[M, 1], senders: i32):
+    """Wake some of the senders that wait."""
     box[0].room.add(1)
-    box[0].room.wake(EVERYBODY)
+    box[0].room.wake(senders)
 
 
 @kernel(inline=True)
@@ -115,15 +125,15 @@ def try_take(box: View[M, 1], words: MutView[u64, 1], *, order: Const = "acquire
     if box[0].cells[cell].turn.load(order=order) != full:
         if box[0].tail.load(order=order) == at + CLOSED_BIT:
             return CLOSED
+        if box[0].waiting.load(order="relaxed") != 0:
+            make_room(box, 1)
         return EMPTY
     for i in unroll(range(len(box[0].cells[0].words))):
         words[i] = box[0].cells[cell].words[i].load(order="relaxed")
     box[0].head.store(at + 1, order="relaxed")
     box[0].cells[cell].turn.store(full + 1, order="release")
-    if box[0].waiting.load(order="relaxed") != 0:
-        used = box[0].tail.load(order="relaxed") % CLOSED_BIT - (at + 1)
-        if used == capacity // 2 or used == 0:
-            make_room(box)
+    if (at + 1) % ((capacity + 1) // 2) == 0 and box[0].waiting.load(order="relaxed") != 0:
+        make_room(box, 1)
     return TAKEN
 
 
@@ -142,7 +152,7 @@ def take(box: View[M, 1], words: MutView[u64, 1]) -> i32:
             box[0].asleep.store(0, order="relaxed")
             return done
         if box[0].waiting.load() != 0:
-            make_room(box)
+            make_room(box, 1)
         box[0].asleep.wait(1, unproved="who sends or closes, wakes")
 
 
@@ -155,7 +165,7 @@ def close(box: View[M, 1]):
         at = CLOSED_BIT if seen == at else seen
     box[0].asleep.store(0)
     box[0].asleep.wake(1)
-    make_room(box)
+    make_room(box, EVERYBODY)
 
 
 @kernel

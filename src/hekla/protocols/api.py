@@ -68,7 +68,7 @@ class Rpc:
     """One unary remote procedure: serialised message in, serialised message out."""
 
     name: str  # "/hekla.vector.v1.Vectors/Search"
-    handle: Callable[[bytes, Caller], bytes]  # errors: any HeklaError
+    handle: Callable[[bytes, Caller, float], bytes]  # (message, caller, deadline_s); errors: any HeklaError
     is_write: bool = False
 
 

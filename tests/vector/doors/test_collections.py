@@ -33,7 +33,9 @@ def test_a_collection_lives_from_create_to_delete(served: QdrantClient) -> None:
         },
         sparse_vectors_config={"s": models.SparseVectorParams(modifier=models.Modifier.IDF)},
         hnsw_config=hints,
-        quantization_config=models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type="int8")),
+        quantization_config=models.ScalarQuantization(
+            scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8)
+        ),
         on_disk_payload=True,
         shard_number=1,
     )
@@ -119,7 +121,9 @@ def test_payload_indexes_of_every_kind_come_and_go(served: QdrantClient) -> None
         **{f"of_{kind.value}": kind.value for kind in models.PayloadSchemaType},
         "story": "text",
     }
-    served.upsert("indexed", [models.PointStruct(id=1, vector=[1, 0, 0, 0], payload={"story": "Fishing in harbours"})])
+    served.upsert(
+        "indexed", [models.PointStruct(id=1, vector=[1.0, 0, 0, 0], payload={"story": "Fishing in harbours"})]
+    )
     condition = models.FieldCondition(key="story", match=models.MatchText(text="fish harbour"))
     assert served.count("indexed", count_filter=models.Filter(must=[condition])).count == 1
     served.delete_payload_index("indexed", "story")

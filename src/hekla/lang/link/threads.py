@@ -1,4 +1,4 @@
-"""Threads of products: the pool of parallel loops (llvm/pool.py) in programs without any library and shared objects.
+"""Threads of products: the pool of parallel loops (llvm/pool_code.py) in programs and shared objects, and locks.
 
 The pool starts at the first loop of two iterations or more, with as many threads as the process may use processors;
 HEKLA_THREADS in the environment overrides. A program makes threads by clone(2); a shared object by pthread_create,
@@ -7,7 +7,7 @@ because the process it is loaded into needs its own thread records. All of it is
 
 from hekla.lang.link.system_linux import numbered
 from hekla.lang.llvm.environment import POOL
-from hekla.lang.llvm.pool import HANDS, SPINS, START, TAKE_AND_RUN
+from hekla.lang.llvm.pool_code import HANDS, SPINS, START, TAKE_AND_RUN
 from hekla.lang.llvm.threads import FUTEX_CALLS, PAUSES
 from hekla.lang.targets.seam import Target
 

@@ -159,7 +159,7 @@ class MountedApi:
             deadline_s = started_s + self._timeout_s
             if call.deadline_s:
                 deadline_s = min(deadline_s, call.deadline_s)
-            task = self._workers.submit(lambda: rpc.handle(body, caller), deadline_s, done)
+            task = self._workers.submit(lambda: rpc.handle(body, caller, deadline_s), deadline_s, done)
             call.on_cancel(task.cancel)
 
         return handle

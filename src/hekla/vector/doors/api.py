@@ -11,6 +11,7 @@ from hekla.vector.doors.desk import Desk, Options
 from hekla.vector.doors.envelope import tell
 from hekla.vector.doors.openapi import openapi_of
 from hekla.vector.doors.point_routes import PointRoutes
+from hekla.vector.doors.rpc import VectorRpcs
 from hekla.vector.doors.search_routes import SearchRoutes
 from hekla.vector.doors.snapshot_routes import SnapshotRoutes
 from hekla.vector.doors.system_routes import SystemRoutes
@@ -53,6 +54,7 @@ class VectorApi:
             *SearchRoutes(desk).routes,
             *PointRoutes(desk).routes,
         )
+        self._rpcs = VectorRpcs(desk).rpcs
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -62,7 +64,7 @@ class VectorApi:
     @property
     def rpcs(self) -> Sequence[Rpc]:
         """Every remote procedure."""
-        return ()
+        return self._rpcs
 
     def tell(self, error: Exception) -> ApiResponse:
         """Return an error as `qdrant-client` reads it."""

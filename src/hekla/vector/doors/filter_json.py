@@ -151,7 +151,8 @@ def _range(path: str, bounds: Fields) -> Range:
     if any(isinstance(bounds.get(name), str) for name in _BOUNDS):
         times = {name: moment(bounds.get(name), bounds.place(name)) for name in _BOUNDS if bounds.get(name) is not None}
         return Range(path, **times, is_datetime=True)
-    return Range(path, *(bounds.number(name) for name in _BOUNDS))
+    gt, gte, lt, lte = (bounds.number(name) for name in _BOUNDS)
+    return Range(path, gt, gte, lt, lte)
 
 
 def _geo(path: str, kind: str, inner: Fields) -> Condition:

@@ -160,11 +160,14 @@ def test_a_body_over_the_servers_limit_is_refused(tmp_path: Path) -> None:
 
 
 def test_bodies_may_come_and_answers_go_compressed(server: RunningServer) -> None:
+    ask(server, "PUT", "/collections/zip", {"vectors": {"size": 2, "distance": "Dot"}})
+    points = [{"id": i, "vector": [i, 1]} for i in range(50)]
+    assert ask(server, "PUT", "/collections/zip/points", {"points": points}).status == 200
     headers = {"content-encoding": "gzip", "accept-encoding": "gzip"}
-    body = gzip.compress(json.dumps({"limit": 100, "with_payload": False, "with_vector": True, "filter": {}}).encode())
-    reply = server.request("POST", f"{POINTS}/scroll", body, headers)
+    body = gzip.compress(json.dumps({"limit": 100, "with_vector": True, "filter": {}}).encode())
+    reply = server.request("POST", "/collections/zip/points/scroll", body, headers)
     assert reply.headers.get("content-encoding") == "gzip"
-    assert len(json.loads(gzip.decompress(reply.body))["result"]["points"]) == 10
+    assert len(json.loads(gzip.decompress(reply.body))["result"]["points"]) == 50
 
 
 def test_unknown_paths_and_methods_are_told_in_the_same_form(server: RunningServer) -> None:

@@ -43,7 +43,7 @@ def client(server: RunningServer) -> Iterator[QdrantClient]:
     made.close()
 
 
-def expected(text: str) -> np.ndarray:  # type: ignore[type-arg]  # (DIMENSIONS,) f32
+def expected(text: str) -> np.ndarray:  # (DIMENSIONS,) f64
     row = np.zeros(DIMENSIONS)
     for byte in text.encode():
         row[byte % DIMENSIONS] += 1

@@ -2,7 +2,7 @@
 
 `program(x: View[K, 1], s: View[i32, 2, strided], y: MutView[K, 1], z: MutView[i64, 1], n: index) -> i64`, for one kind
 K of numbers a program. The parts: branches, loops, records, arrays, buffers, regions, slices, split views, vectors with
-masks, gathers, calls of kernels with compile-time parameters, parallel loops and atomics.
+masks, gathers, calls of kernels with compile-time parameters, parallel loops, reductions, atomics and locks.
 """
 
 import random
@@ -137,6 +137,8 @@ class RandomProgram:
             self.rng.choice(parts if depth > 3 else [*parts, *larger])(inner, depth)
         if depth == 1:
             self.side_by_side(inner, depth)
+            self.reduced(depth)
+            self.shared(depth)
 
     # --- statements ---------------------------------------------------------------------------------------
 
@@ -267,3 +269,33 @@ class RandomProgram:
             self.line(depth + 1, f"atomic_add(z, {i} % 3, i64({i}), order='relaxed')")
         if self.rng.random() < 0.3:
             self.line(depth + 1, f"atomic_max(z, 4, i64({i}) * 3)")
+
+    def reduced(self, depth: int) -> None:
+        """Combine what iterations add to, or take the least and the greatest of; the order is part of the meaning."""
+        i, found, count = self.name(), self.name(), self.name()
+        how = self.rng.choice(["add", "min", "max"])
+        self.line(depth, f"{found} = x[{self.rng.randrange(SIZE)}]")
+        self.line(depth, f"{count} = index(0)")
+        named = f"reduce_add={count}, reduce_{how}={found}" if how != "add" else f"reduce_add=({count}, {found})"
+        self.line(depth, f"for {i} in parallel(len(x), {named}):")
+        self.line(depth + 1, f"{count} += {i} * {self.rng.randint(1, 5)}")
+        more = f"{found} + x[{i}]" if how == "add" else f"{how}({found}, x[{i}])"
+        self.line(depth + 1, f"{found} = {more}")
+        self.line(depth, f"total ^= i64({found}) + i64({count})")
+
+    def shared(self, depth: int) -> None:
+        """Use Atomics and a Mutex of its own, alone and from the iterations of a loop."""
+        cells, locks, view, guarded, i, held = (self.name() for _ in range(6))
+        how = self.rng.choice(["add", "exchange", "min", "max"])
+        self.line(depth, f"{cells} = Array[Atomic[i64], 2]({self.rng.randint(0, 9)})")
+        self.line(depth, f"{locks} = Array[Mutex[i64], 2]({self.rng.randint(0, 9)})")
+        self.line(depth, f"{view} = {cells}.view()")
+        self.line(depth, f"{guarded} = {locks}.view()")
+        self.line(depth, f"for {i} in parallel(len(x)):")
+        self.line(depth + 1, f"{view}[{i} % 2].add(i64({i}) + 1, order='relaxed')")
+        self.line(depth + 1, f"with lock({guarded}[1]) as {held}:")
+        self.line(depth + 2, f"{held} += i64({i})")
+        self.line(depth, f"total ^= {view}[1].{how}({self.rng.randint(-9, 9)})")
+        self.line(depth, f"if {view}[0].compare_exchange({view}[1].load(), 3) != 3:")
+        self.line(depth + 1, f"with lock({guarded}[1]) as {held}:")
+        self.line(depth + 2, f"total ^= {held} + {view}[1].load()")

@@ -2,6 +2,8 @@
 
 from hekla.lang import (
     Array,
+    Atomic,
+    Mutex,
     MutView,
     Vec,
     View,
@@ -20,11 +22,13 @@ from hekla.lang import (
     iota,
     kernel,
     load,
+    lock,
     parallel,
     reduce_add,
     region,
     select,
     store,
+    struct,
     u8,
     u32,
     u64,
@@ -238,3 +242,27 @@ def collatz() -> i32:
                 n = n * 3 + 1
             steps += 1
     return steps
+
+
+@struct
+class Tally:
+    """What many threads count under one lock."""
+
+    count: i64
+    sum: i64
+
+
+@kernel
+def locked() -> i32:
+    """1 where no thread lost what another had added."""
+    shared = Array[Mutex[Tally], 2](Tally(count=0, sum=0))
+    counts = Array[Atomic[i64], 1](0)
+    tallies = shared.view()
+    turns = counts.view()
+    for i in parallel(20000):
+        with lock(tallies[1]) as tally:
+            tally.count += 1
+            tally.sum += i64(i)
+        turns[0].add(1, order="relaxed")
+    with lock(tallies[1]) as tally:
+        return i32(1) if tally.count == 20000 and tally.sum == 199990000 and turns[0].load() == 20000 else i32(0)

@@ -56,6 +56,11 @@ def test_threads_share_memory_and_the_pool(name: str, target: str, tmp_path: Pat
     assert status_of(name, target, tmp_path, "4") == kernel_in(FILE, name)()
 
 
+@pytest.mark.parametrize("target", EVERY)
+def test_threads_of_a_program_lose_nothing_under_a_lock(target: str, tmp_path: Path) -> None:
+    assert status_of("locked", target, tmp_path, "4") == kernel_in(FILE, "locked")() == 1
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="loads a library for x86-64")
 def test_a_shared_library_runs_its_loops_on_threads_whoever_calls(tmp_path: Path) -> None:
     path = tmp_path / "sums.so"

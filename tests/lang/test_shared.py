@@ -35,9 +35,10 @@ from hekla.lang import (
 )
 from hekla.lang.explain import explain_layout
 from hekla.lang.ir.printer import print_module
+from hekla.lang.link.build import Kind
 from hekla.lang.llvm.pool import ThreadPool
 from hekla.lang.lock_order import LockOrder
-from hekla.lang.products import build_product
+from hekla.lang.products import build_product, header_of
 
 THREADS = 4
 TURNS = 20000
@@ -270,9 +271,34 @@ def observe(data: View[Atomic[i64], 1], flag: View[Atomic[u32], 1], rounds: inde
     return wrong
 
 
-def test_a_product_with_locks_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedError, match="locks and waits need the threads of this process"):
-        build_product(deposit, target="x86-64-v3", kind="object")
+@pytest.mark.parametrize(("target", "kind"), [("wasm32", "object"), ("thumb-cortex-m7", "object"), ("native", "flat")])
+def test_a_product_without_threads_refuses_locks_where_they_are_taken(target: str, kind: Kind) -> None:
+    with pytest.raises(UnsupportedError, match="locks and waits need threads, which") as caught:
+        build_product(deposit, target=target, kind=kind)
+    assert "test_shared.py" in caught.value.where
+
+
+def test_a_lock_shared_with_c_has_a_name_and_lines_of_its_own_there() -> None:
+    header = header_of(deposit, target="x86-64-v3")
+    assert "HEKLA_ALIGN(64) uint32_t state;\n" in header
+    assert "} Mutex_Account;" in header
+    assert "(Mutex_Account *bank, " in header, "neither const nor restrict: other threads write there"
+
+
+@kernel
+def look(a: View[Atomic[i64], 1]) -> i64:
+    return a[0].load()
+
+
+@kernel
+def bump(a: View[Atomic[i64], 1]) -> i64:
+    return a[0].add(1)
+
+
+def test_what_ebpf_has_no_atomic_instruction_for_is_refused_with_another_way() -> None:
+    with pytest.raises(UnsupportedError, match=r"has no atomic load; add\(0\) reads"):
+        build_product(look, target="bpf", kind="object")
+    assert build_product(bump, target="bpf", kind="object").content
 
 
 def test_what_is_written_before_a_release_is_seen_after_its_acquire() -> None:

@@ -1,5 +1,7 @@
 """The C header of a kernel's shared object or object: its prototype, its records, and the rules in words."""
 
+import re
+
 from hekla.lang import types as t
 from hekla.lang.ir.core import Function
 from hekla.lang.product_text import FAULT_TEXT
@@ -46,7 +48,12 @@ def c_header(function: Function, words: str, *, faults: bool, checked: bool) -> 
 def _c_type(kind: t.Type) -> str:
     if isinstance(kind, t.ScalarType):
         return _SCALARS[kind.name]
-    return kind.name if isinstance(kind, t.StructType) else "void"
+    return _record_name(kind) if isinstance(kind, t.StructType) else "void"
+
+
+def _record_name(record: t.StructType) -> str:
+    """Return what C calls a record: Mutex[Account] is Mutex_Account."""
+    return "_".join(re.findall(r"\w+", record.name))
 
 
 def _parameters(function: Function, *, faults: bool) -> list[str]:
@@ -56,8 +63,9 @@ def _parameters(function: Function, *, faults: bool) -> list[str]:
         if not isinstance(kind, t.ViewType):
             made.append(f"{_c_type(kind)} {name}")
             continue
-        access = "" if kind.mutable else "const "
-        made.append(f"{access}{_c_type(kind.element)} *HEKLA_RESTRICT {name}")
+        access = "" if kind.mutable or t.is_shared(kind.element) else "const "
+        alone = "" if t.is_shared(kind.element) else "HEKLA_RESTRICT "
+        made.append(f"{access}{_c_type(kind.element)} *{alone}{name}")
         made += [f"int64_t {name}_size{d}" for d in range(kind.rank)]
         made += [f"int64_t {name}_stride{d}" for d in range(kind.rank if kind.strided else kind.rank - 1)]
     return [*made, "int64_t *fault"] if faults else made
@@ -67,7 +75,7 @@ def _rules(function: Function, *, faults: bool, checked: bool) -> list[str]:
     views = [(p.hint, p.type) for p in function.params if isinstance(p.type, t.ViewType)]
     rules = []
     for name, kind in views:
-        use = "read and written" if kind.mutable else "read"
+        use = "shared by threads" if t.is_shared(kind.element) else "read and written" if kind.mutable else "read"
         align = t.size_and_align(kind.element)[1]
         rules.append(f"{name}: {kind}, {use}, at a multiple of {align} byte{'s' if align > 1 else ''}.")
     if views:
@@ -99,10 +107,13 @@ def _records(function: Function) -> list[t.StructType]:
 
 
 def _typedef(record: t.StructType) -> list[str]:
-    size = t.size_and_align(record)[0]
+    size, align = t.size_and_align(record)[0], t.line_align(record)
+    name = _record_name(record)
     fields = [_field(*record.fields[position]) for position in record.order]
-    check = f'_Static_assert(sizeof({record.name}) == {size}, "{record.name} has another layout here");'
-    guard = f"HEKLA_RECORD_{record.name}"  # several headers may have the record
+    if isinstance(record, t.AtomicType | t.MutexType) and align == t.LINE_BYTES:
+        fields[0] = f"HEKLA_ALIGN({align}) {fields[0]}"  # on cache lines of its own
+    check = f'_Static_assert(sizeof({name}) == {size}, "{name} has another layout here");'
+    guard = f"HEKLA_RECORD_{name}"  # several headers may have the record
     lines = [f"#ifndef {guard}", f"#define {guard}"]
     is_aligned = any("HEKLA_ALIGN" in f for f in fields)
     if is_aligned:
@@ -113,7 +124,7 @@ def _typedef(record: t.StructType) -> list[str]:
             "#define HEKLA_ALIGN _Alignas",
             "#endif",
         ]
-    lines += ["typedef struct {", *(f"  {f};" for f in fields), f"}} {record.name};"]
+    lines += ["typedef struct {", *(f"  {f};" for f in fields), f"}} {name};"]
     lines += ["#ifndef __cplusplus", check, "#endif"]
     return [*lines, *(["#undef HEKLA_ALIGN"] if is_aligned else []), "#endif"]
 

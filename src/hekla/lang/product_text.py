@@ -35,28 +35,16 @@ define internal void @hekla_say_fault(i64 %number) noinline cold {
 }"""
 
 
-def add_module_text(text: Text, code: str) -> None:
-    """Add functions to a module; what it declares is declared once."""
-    lines = []
-    for line in code.splitlines():
-        if line.startswith("declare "):
-            name = line.partition("@")[2].partition("(")[0]
-            text.declared.setdefault(name, line)
-        else:
-            lines.append(line)
-    text.functions.append("\n".join(lines))
-
-
 def finish_module(text: Text, target: Target, kind: str) -> str:
     """Return the module's text with what runs its parallel loops."""
     if not text.parallel:
         return text.finish()
     table = f"@{POOL} = internal global [2 x ptr] [ptr @hekla_run_alone, ptr null]"
     if has_threads(target, kind):
-        add_module_text(text, pool_text(target, kind))
+        text.add(pool_text(target, kind))
         table = POOL_TABLE
     else:
-        add_module_text(text, _ALONE)
+        text.add(_ALONE)
     return text.finish().replace(f"@{POOL} = global [2 x ptr] zeroinitializer", table)
 
 
@@ -68,7 +56,7 @@ def add_program(function: Function, text: Text, target: Target, kind: str) -> No
     if is_linux and text.parallel and has_threads(target, kind):
         made.line("store ptr %stack, ptr @hekla_stack")
     if function.params:
-        add_module_text(text, "declare { ptr, i64 } @hekla_arguments(ptr)")
+        text.add("declare { ptr, i64 } @hekla_arguments(ptr)")
         pair = made.make(f"call {{ ptr, i64 }} @hekla_arguments(ptr {'%stack' if is_linux else 'null'})")
         passed += [f"ptr {made.make(f'extractvalue {{ ptr, i64 }} {pair}, 0')}"]
         passed += [f"i64 {made.make(f'extractvalue {{ ptr, i64 }} {pair}, 1')}"]
@@ -85,7 +73,7 @@ def add_program(function: Function, text: Text, target: Target, kind: str) -> No
         made.line(f"ret i32 {FAULT_STATUS}")
         made.lines.append("good:")
         _add_fault_texts(text)
-        add_module_text(text, _SAY.replace("WORD", f"i{target.pointer_bits}"))
+        text.add(_SAY.replace("WORD", f"i{target.pointer_bits}"))
     made.line(f"ret i32 {status}")
     given = "ptr %stack" if is_linux else ""
     text.functions.append("\n".join([f"define i32 @{function.name}({given}) #0 {{", "entry:", *made.lines, "}"]))

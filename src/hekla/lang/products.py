@@ -24,6 +24,7 @@ from hekla.lang.kernel import Compiled, Kernel
 from hekla.lang.link.assemble import Making
 from hekla.lang.link.build import KINDS, BuildResult, Kind
 from hekla.lang.link.build import build as link
+from hekla.lang.link.threads import may_wait
 from hekla.lang.llvm.accept import check_loops, check_targets
 from hekla.lang.llvm.codegen import compile_text
 from hekla.lang.llvm.entry import shown
@@ -61,8 +62,12 @@ def build_product(
     _check_signature(compiled, is_program=is_program)
     check_targets(compiled.demands, compiled.target)
     text = emit_module(compiled.module, compiled.target)
-    if text.waits is not None:
-        raise UnsupportedError("locks and waits need the threads of this process", where=str(text.waits))
+    if text.waits is not None and not may_wait(machine, kind):
+        raise UnsupportedError(
+            f"locks and waits need threads, which {target} has none of in a product of the kind {kind!r}",
+            where=str(text.waits),
+            cure="build an executable, a shared object or an object for Linux",
+        )
     exports: list[str] = []
     if is_program:
         add_program(compiled.function, text, machine, kind)
@@ -111,6 +116,10 @@ def _check_signature(compiled: Compiled, *, is_program: bool) -> None:
         if not isinstance(param.type, t.ScalarType | t.ViewType):
             raise UnsupportedError(
                 f"parameter {param.hint!r} is {shown(param.type)}, which C cannot pass", where=function.name
+            )
+        if isinstance(param.type, t.ViewType) and isinstance(param.type.element, t.MailboxType):
+            raise UnsupportedError(
+                f"parameter {param.hint!r} is the address of an actor, which only Python starts", where=function.name
             )
     if not isinstance(function.result, t.ScalarType | t.NoneType_):
         raise UnsupportedError(f"the result is {function.result}, which C cannot take", where=function.name)

@@ -28,7 +28,7 @@ def load(source: TextEngineSource) -> LlmEngine:
     model = open_model(source.folder)
     language = ModelLanguage(model)
     max_rows = logits_rows(options)
-    maker = runner_maker(model, options, max_rows=max_rows)
+    maker = runner_maker(model, options, max_rows=max_rows, threads=source.threads)
     draft = _draft(source, options, model)
     plan = plan_memory(
         model.config,
@@ -104,7 +104,7 @@ def _draft(source: TextEngineSource, options: LlmOptions, model: ModelFile) -> _
             f"{model.config.vocabulary_tokens}",
             where=where,
         )
-    maker = runner_maker(file, options, max_rows=options.max_running)
+    maker = runner_maker(file, options, max_rows=options.max_running, threads=source.threads)
     sizes = maker.sizes()
     context = min(wanted_context(model.config, options), file.config.context_tokens)
     pages = draft_pages(sizes, context, options.max_running)

@@ -66,8 +66,8 @@ class ReferenceMaker:
 class CompiledMaker:
     """Weights as the file has them, laid out for the kernels; a step is one native call."""
 
-    def __init__(self, model: ModelFile, options: LlmOptions, *, max_rows: int) -> None:
-        self._model, self._options, self._max_rows = model, options, max_rows
+    def __init__(self, model: ModelFile, options: LlmOptions, *, max_rows: int, threads: int = 0) -> None:
+        self._model, self._options, self._max_rows, self._threads = model, options, max_rows, threads
         check_target(model.tensors, compiled_kinds(), model.name)
 
     def sizes(self) -> RunnerSizes:
@@ -101,14 +101,18 @@ class CompiledMaker:
             max_step_tokens=options.max_step_tokens,
             max_logits_rows=self._max_rows,
             adapter_bytes=adapter_bytes,
+            threads=self._threads,
         )
 
 
-def runner_maker(model: ModelFile, options: LlmOptions, *, max_rows: int) -> RunnerMaker:
-    """Return what makes the runner of a model, for steps of at most `max_rows` rows of logits."""
+def runner_maker(model: ModelFile, options: LlmOptions, *, max_rows: int, threads: int = 0) -> RunnerMaker:
+    """Return what makes the runner of a model, for steps of at most `max_rows` rows of logits.
+
+    threads: that a step is computed with; 0: one for each processor that may be used.
+    """
     if options.runner == "reference":
         return ReferenceMaker(model, options)
-    return CompiledMaker(model, options, max_rows=max_rows)
+    return CompiledMaker(model, options, max_rows=max_rows, threads=threads)
 
 
 def compiled_kinds() -> TargetKinds:

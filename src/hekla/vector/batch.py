@@ -1,5 +1,6 @@
 """From what a caller wrote to columns, checked: dimension, finite numbers, ids, payloads that are JSON."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -101,8 +102,9 @@ def stored_form(vector: VectorSchema, given: AnyArray, where: str) -> AnyArray:
             "scale the vectors, or use f32",
         )
         return rounded.astype(np.int8)
-    numbers = given.astype(np.float32)
-    _refuse_first(np.isfinite(numbers), where, "holds NaN or infinity", "clean the vectors")
+    numbers = given.astype(np.float32, copy=False)
+    if not math.isfinite(np.vdot(numbers, numbers)):  # or the squares overflowed
+        _refuse_first(np.isfinite(numbers), where, "holds NaN or infinity", "clean the vectors")
     if vector.metric == "cosine":
         lengths = np.sqrt(np.einsum("nd,nd->n", numbers, numbers, dtype=np.float64))
         _refuse_first(
@@ -112,6 +114,8 @@ def stored_form(vector: VectorSchema, given: AnyArray, where: str) -> AnyArray:
             'use metric "dot" or "l2", or leave it out',
         )
         numbers = (numbers / lengths[:, None]).astype(np.float32)
+    if vector.dtype == "f32":
+        return numbers
     stored: AnyArray = numbers.astype(DTYPES[vector.dtype])
     _refuse_first(np.isfinite(stored), where, "holds a number too large for f16", "use f32")
     return stored

@@ -298,11 +298,12 @@ class Collection:
         version = self._store.version
         found = run(version, search)
         hits, scores = found.hits, found.scores.tolist()
-        if wanted is ID_ONLY and len(hits) and hits.part.min() == hits.part.max():
+        numbers = hits.part.tolist()
+        if wanted is ID_ONLY and numbers and numbers.count(numbers[0]) == len(numbers):
             # Most searches: numbers of points in one segment.
-            ids = version.parts[int(hits.part[0])].rows.ids.listed(hits.row)
+            ids = version.parts[numbers[0]].rows.ids.listed(hits.row)
             return SearchResult(list(map(ScoredPoint, ids, scores)), hits.is_complete)
-        each = zip(hits.part.tolist(), hits.row.tolist(), scores, strict=True)
+        each = zip(numbers, hits.row.tolist(), scores, strict=True)
         points = [scored_of(version.parts[part].rows, row, score, wanted, version.schema) for part, row, score in each]
         return SearchResult(points, hits.is_complete)
 

@@ -96,7 +96,7 @@ def nearest_in(
         query[0], limit, ef=max(ef or DEFAULT_EF, limit), allowed=allowed, dead=dead, deadline_s=deadline_s
     )
     ranks = ranks_of(vector, column.values[found.rows], query[0])
-    order = np.argsort(ranks, kind="stable")
+    order = np.lexsort((found.rows, ranks))
     return hits_in(number, found.rows[order], ranks[order], is_complete=found.is_complete)
 
 

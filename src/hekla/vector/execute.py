@@ -1,5 +1,6 @@
 """Runs a search on one version: filters per part, prefetches first, then the query over all parts."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -136,7 +137,8 @@ class _Run:
         return self._sampled(query)
 
     def _nearest(self, query: Nearest) -> Hits:
-        self._forget(self._ids((query.vector,)))
+        if isinstance(query.vector, PointId):
+            self._forget([query.vector])
         if query.using in self._version.schema.sparse:
             sparse = self._sparse(query)
             return self._by_scores(sparse_dot(self._version, query.using, sparse))
@@ -160,8 +162,10 @@ class _Run:
             for number, part in enumerate(self._version.parts)
             if part.live
         ]
-        best = best_of(each, limit)
-        return best.take(np.isfinite(best.rank))
+        best = each[0] if len(each) == 1 else best_of(each, limit)  # one part's are in order
+        if len(best) and not math.isfinite(best.rank[-1]):
+            return best.take(np.isfinite(best.rank))
+        return best
 
     def _left(self) -> float | None:
         return None if self._until is None else max(0.0, self._until - time.monotonic())

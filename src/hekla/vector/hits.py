@@ -40,7 +40,8 @@ NO_HITS = Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.floa
 
 def hits_in(part: int, rows: AnyArray, ranks: AnyArray, *, is_complete: bool = True) -> Hits:
     """Return hits in one part, as they come."""
-    return Hits(np.full(len(rows), part), rows.astype(np.int64), ranks.astype(np.float64), is_complete)
+    number = np.full(len(rows), part)
+    return Hits(number, rows.astype(np.int64, copy=False), ranks.astype(np.float64, copy=False), is_complete)
 
 
 def joined(each: Sequence[Hits]) -> Hits:

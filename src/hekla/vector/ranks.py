@@ -18,10 +18,12 @@ def ranks_of(vector: VectorSchema, stored: AnyArray, query: AnyArray) -> F32:
     """Return how far each stored vector (n, row_shape) is from a query (row_shape,) in the stored form: (n,) f32."""
     if vector.dtype == "binary":
         return _binary(vector.metric, stored, query)
+    wide = query.astype(np.float32, copy=False)
+    if len(stored) <= _BLOCK:
+        return _floats(vector, stored.astype(np.float32, copy=False), wide)
     ranks = np.empty(len(stored), np.float32)
-    wide = query.astype(np.float32)
     for first in range(0, len(stored), _BLOCK):
-        block = stored[first : first + _BLOCK].astype(np.float32)
+        block = stored[first : first + _BLOCK].astype(np.float32, copy=False)
         ranks[first : first + _BLOCK] = _floats(vector, block, wide)
     return ranks
 

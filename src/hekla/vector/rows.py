@@ -53,7 +53,7 @@ class Ids:
 
     def listed(self, rows: AnyArray) -> list[PointId]:
         """Return the ids of these rows."""
-        if self.is_uuid[rows].any():
+        if self.is_uuid.strides != (0,) and self.is_uuid[rows].any():  # a column of one zero: there are no UUIDs
             return [self.at(row) for row in rows.tolist()]
         numbers: list[PointId] = self.low[rows].tolist()
         return numbers

@@ -72,6 +72,25 @@ WRONG: dict[str, tuple[str, str, Json, int, str]] = {
     "fusion": ("POST", f"{POINTS}/query", {"query": {"fusion": "rrf"}}, 400, "there are none"),
     "formula": ("POST", f"{POINTS}/query", {"query": {"formula": {}}}, 501, "is not supported"),
     "mmr": ("POST", f"{POINTS}/query", {"query": {"nearest": 1, "mmr": {"diversity": 1}}}, 501, "mmr"),
+    "feedback": ("POST", f"{POINTS}/query", {"query": {"relevance_feedback": {}}}, 501, "is not supported"),
+    "idf": ("POST", f"{POINTS}/query", {"query": 1, "params": {"idf": {}}}, 501, "$.params.idf"),
+    "matrix": ("POST", f"{POINTS}/search/matrix/pairs", {}, 501, "is not supported"),
+    "update filter": ("PUT", POINTS, {"points": [], "update_filter": {}}, 501, "$.update_filter"),
+    "strict mode": ("PUT", "/collections/new", {"strict_mode_config": {"enabled": True}}, 501, "strict_mode_config"),
+    "prefix": (
+        "POST",
+        f"{POINTS}/count",
+        {"filter": {"must": [{"key": "a", "match": {"prefix": "x"}}]}},
+        501,
+        "match.prefix",
+    ),
+    "index in a path": (
+        "POST",
+        f"{POINTS}/count",
+        {"filter": {"must": [{"key": "a[0]", "match": {"value": 1}}]}},
+        501,
+        "has an index",
+    ),
     "deep filter": ("POST", f"{POINTS}/count", {"filter": deep(100)}, 400, "over 64 deep"),
     "very deep": ("POST", f"{POINTS}/count", '{"filter":' + '{"must":' * 5000 + "{}" + "}" * 5001, 400, ""),
     "wide filter": (
@@ -160,11 +179,14 @@ def test_a_body_over_the_servers_limit_is_refused(tmp_path: Path) -> None:
 
 
 def test_bodies_may_come_and_answers_go_compressed(server: RunningServer) -> None:
+    ask(server, "PUT", "/collections/zip", {"vectors": {"size": 2, "distance": "Dot"}})
+    points = [{"id": i, "vector": [i, 1]} for i in range(50)]
+    assert ask(server, "PUT", "/collections/zip/points", {"points": points}).status == 200
     headers = {"content-encoding": "gzip", "accept-encoding": "gzip"}
-    body = gzip.compress(json.dumps({"limit": 100, "with_payload": False, "with_vector": True, "filter": {}}).encode())
-    reply = server.request("POST", f"{POINTS}/scroll", body, headers)
+    body = gzip.compress(json.dumps({"limit": 100, "with_vector": True, "filter": {}}).encode())
+    reply = server.request("POST", "/collections/zip/points/scroll", body, headers)
     assert reply.headers.get("content-encoding") == "gzip"
-    assert len(json.loads(gzip.decompress(reply.body))["result"]["points"]) == 10
+    assert len(json.loads(gzip.decompress(reply.body))["result"]["points"]) == 50
 
 
 def test_unknown_paths_and_methods_are_told_in_the_same_form(server: RunningServer) -> None:

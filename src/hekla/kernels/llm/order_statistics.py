@@ -36,6 +36,7 @@ from hekla.lang import (
 LANES = 16
 SHIFTS, WIDTHS = (21, 10, 0), (11, 11, 10)  # the bits of a key, level by level
 LOWEST = -3.0e38
+FAR = -100.0  # e to it is 0 among weights of which the largest is 1
 
 
 @struct
@@ -74,7 +75,7 @@ def mass_above(
     total = Vec[f64, 16](0.0)
     for i in range(0, n, LANES):
         x = allowed_logits(logits, mask, i, n, is_masked)
-        weight = exp_below((x - best) * sharpness)
+        weight = exp_below(max((x - best) * sharpness, FAR))
         keys = keys_of(x)
         in_cut = (keys > cut_key) | ((keys == cut_key) & (iota(i32, width=16) + i32(i) <= cut_token))
         on = in_cut & (x > LOWEST) & (x >= floor) & (weight >= least)
@@ -109,7 +110,7 @@ def histogram(
         if level > 0:
             on = on & ((keys >> (shift + width)) == prefix)
         if any_lane(on):
-            weight = exp_below((x - best) * sharpness)
+            weight = exp_below(max((x - best) * sharpness, FAR))
             for lane in range(LANES):
                 if on[lane]:
                     bucket = index((keys[lane] >> shift) & ((1 << width) - 1))

@@ -1,4 +1,4 @@
-"""Threads of products: the pool of parallel loops (llvm/pool_code.py) in programs and shared objects, and locks.
+"""Threads of products: the pool of parallel loops (llvm/pool_code.py) in programs and shared objects.
 
 The pool starts at the first loop of two iterations or more, with as many threads as the process may use processors;
 HEKLA_THREADS in the environment overrides. A program makes threads by clone(2); a shared object by pthread_create,
@@ -208,6 +208,11 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 def has_threads(target: Target, kind: str) -> bool:
     """True where a product of this kind runs parallel loops on several threads."""
     return target.family in _ARCHES and kind in ("executable", "shared")
+
+
+def may_wait(target: Target, kind: str) -> bool:
+    """True where code of a product of this kind may sleep until another thread wakes it: futexes of Linux."""
+    return target.family in _ARCHES and kind in ("executable", "shared", "object")
 
 
 def pool_text(target: Target, kind: str) -> str:

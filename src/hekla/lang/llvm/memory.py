@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from hekla.base.errors import UnsupportedError
 from hekla.lang import types as t
 from hekla.lang.ir.core import Op, SlotType
 from hekla.lang.llvm.names import memory_type, register_type, slot_size
@@ -237,6 +238,7 @@ def _prefetch(f: "FunctionText", op: Op) -> None:
 
 
 _ORDERS = {"relaxed": "monotonic"}
+_NOT_OF_BPF = ("load", "store", "min", "max")
 _UPDATES = {"add": "add", "exchange": "xchg", "min": "min", "max": "max"}
 
 
@@ -246,6 +248,9 @@ def _atomic(f: "FunctionText", op: Op) -> None:
     assert isinstance(element, t.ScalarType)
     order: str = op.attrs["order"]
     order, align = _ORDERS.get(order, order), t.size_and_align(element)[1]
+    if how in _NOT_OF_BPF and f.text.target.triple.startswith("bpf"):
+        cure = "add(0) reads, exchange(...) writes" if how in ("load", "store") else "write a loop of compare_exchange"
+        raise UnsupportedError(f"a program of the kernel has no atomic {how}", where=str(op.span), cure=cure)
     if how == "load":
         f.set(op, f.make(f"load atomic {register_type(element)}, ptr {pointer} {order}, align {align}"))
     elif how == "store":

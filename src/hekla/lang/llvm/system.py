@@ -71,6 +71,13 @@ define internal void @hekla_close(i32 %file) {
   ret void
 }
 """,
+    "hekla_syscall": """
+declare i64 @syscall(i64, ...)
+define internal i64 @hekla_syscall(i64 %number, i64 %a, i64 %b, i64 %c, i64 %d, i64 %e, i64 %f) {
+  %r = call i64 (i64, ...) @syscall(i64 %number, i64 %a, i64 %b, i64 %c, i64 %d, i64 %e, i64 %f)
+  ret i64 %r
+}
+""",
 }
 
 
@@ -78,7 +85,7 @@ def over_c_library(text: "Text") -> None:
     """Define the functions a module calls of the system by those of the C library."""
     for name, code in _C.items():
         if text.declared.pop(name, None) is not None:
-            text.functions.append(code.replace("WORD", f"i{text.target.pointer_bits}"))
+            text.add(code.replace("WORD", f"i{text.target.pointer_bits}"))
 
 
 def _constant_text(f: "FunctionText", op: Op) -> None:

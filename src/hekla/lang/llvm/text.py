@@ -45,6 +45,16 @@ class Text:
         self.declared[name] = f"declare {result} @{name}({params})"
         return name
 
+    def add(self, code: str) -> None:
+        """Add functions; what they declare is declared once."""
+        lines = []
+        for line in code.splitlines():
+            if line.startswith("declare "):
+                self.declared.setdefault(line.partition("@")[2].partition("(")[0], line)
+            else:
+                lines.append(line)
+        self.functions.append("\n".join(lines))
+
     def constant(self, content: bytes) -> str:
         """Return the name of constant bytes."""
         escaped = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in content)

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from hekla.base.errors import UnsupportedError
+from hekla.lang.ir.core import Op
+from hekla.lang.llvm.names import commas
+from hekla.lang.llvm.target import Target
 
-if TYPE_CHECKING:  # the pool of a warm process comes by here, and loads neither LLVM nor the IR
-    from hekla.lang.ir.core import Op
-    from hekla.lang.llvm.target import Target
+if TYPE_CHECKING:
     from hekla.lang.llvm.text import FunctionText
 
 FUTEX_CALLS = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
@@ -24,21 +25,25 @@ PAUSES = {
 LOCK_SPINS = 100  # pauses before a thread sleeps: some microseconds
 LOCK, UNLOCK, WAIT, WAKE = "hekla.lock", "hekla.unlock", "hekla.wait", "hekla.wake"
 
-_TEXT = """
-declare i64 @syscall(i64, ...)
+SYSCALL = "hekla_syscall"  # a program's linker provides it (link/system_linux.py), elsewhere the C library (system.py)
 
+_TEXT = """
 define internal void @hekla.wait(ptr %word, i32 %seen) noinline {
-  %r = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %word, i32 128, i32 %seen, ptr null, ptr null, i32 0)
+  %at = ptrtoint ptr %word to i64
+  %value = zext i32 %seen to i64
+  %r = call i64 @hekla_syscall(i64 FUTEX, i64 %at, i64 128, i64 %value, i64 0, i64 0, i64 0)
   ret void
 }
 
 define internal void @hekla.wake(ptr %word, i32 %count) noinline {
-  %r = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %word, i32 129, i32 %count, ptr null, ptr null, i32 0)
+  %at = ptrtoint ptr %word to i64
+  %value = zext i32 %count to i64
+  %r = call i64 @hekla_syscall(i64 FUTEX, i64 %at, i64 129, i64 %value, i64 0, i64 0, i64 0)
   ret void
 }
 
 define internal void @hekla.yield() noinline {
-  %r = call i64 (i64, ...) @syscall(i64 YIELD)
+  %r = call i64 @hekla_syscall(i64 YIELD, i64 0, i64 0, i64 0, i64 0, i64 0, i64 0)
   ret void
 }
 
@@ -96,7 +101,7 @@ out:
 """
 
 
-def thread_text(target: "Target") -> str:
+def thread_text(target: Target) -> str:
     """Return the functions that wait and wake. Errors: UnsupportedError where there are no futexes."""
     machine, _, system = target.triple.partition("-")
     if machine not in FUTEX_CALLS or "linux" not in system:
@@ -106,25 +111,25 @@ def thread_text(target: "Target") -> str:
     return text.replace("PAUSE", PAUSES[machine])
 
 
-def _lock(f: "FunctionText", op: "Op") -> None:
+def _lock(f: "FunctionText", op: Op) -> None:
     _may_wait(f, op)
     pointer, _ = f.address(op, 1)
     f.line(f"call void @{LOCK}(ptr {pointer})")
     f.held.append(pointer)
 
 
-def _unlock(f: "FunctionText", op: "Op") -> None:
+def _unlock(f: "FunctionText", op: Op) -> None:
     f.line(f"call void @{UNLOCK}(ptr {f.held.pop()})")
 
 
-def _wait(f: "FunctionText", op: "Op") -> None:
+def _wait(f: "FunctionText", op: Op) -> None:
     _may_wait(f, op)
     name = WAIT if op.name == "memref.atomic_wait" else WAKE
     pointer, _ = f.address(op, 1)
     f.line(f"call void @{name}(ptr {pointer}, {f.typed(op.operands[-1])})")
 
 
-def _pause(f: "FunctionText", op: "Op") -> None:
+def _pause(f: "FunctionText", op: Op) -> None:
     text = PAUSES.get(f.text.target.triple.partition("-")[0])
     if text is not None:
         f.line(text)
@@ -133,16 +138,17 @@ def _pause(f: "FunctionText", op: "Op") -> None:
             f.text.declare(name, "void", params)
 
 
-def _yield(f: "FunctionText", op: "Op") -> None:
+def _yield(f: "FunctionText", op: Op) -> None:
     _may_wait(f, op)
     f.line("call void @hekla.yield()")
 
 
-def _may_wait(f: "FunctionText", op: "Op") -> None:
+def _may_wait(f: "FunctionText", op: Op) -> None:
     f.text.waits = f.text.waits or op.span
+    f.text.declare(SYSCALL, "i64", commas(["i64"] * 7))
 
 
-THREADS: Mapping[str, Callable[["FunctionText", "Op"], None]] = {
+THREADS: Mapping[str, Callable[["FunctionText", Op], None]] = {
     "memref.lock": _lock,
     "memref.unlock": _unlock,
     "memref.atomic_wait": _wait,

@@ -11,6 +11,7 @@ import numpy as np
 from hekla.base.errors import ConfigError, EngineError, TooLargeError
 from hekla.kernels.llm.sampling import NOT_FINITE, TOP
 from hekla.kernels.llm.step import BATCH_FAULTS, step
+from hekla.kernels.threads import on_threads
 from hekla.llm.compiled.adapters import Adapters
 from hekla.llm.compiled.plan import Planner
 from hekla.llm.compiled.scratch import Scratch, zeros
@@ -33,6 +34,7 @@ class CompiledRunner:
     kv_bytes: the budget of the pages, which are as many as fit.
     precision: "quantised" multiplies bytes; "exact" f32 by what the stored weights mean, some times as slow.
     files: the model's, whose packed weights are then kept in the store; none: they are packed at each start.
+    threads: that a step is computed with; 0: one for each processor that may be used.
     mapped: the same as the tensors see them, whose pages are given back while they are packed.
     Cost: the first start of a model packs and compiles (seconds), later ones map both (tenths of a second).
     Errors: ModelFileError for a missing tensor; TooLargeError where not one page fits the budget.
@@ -53,6 +55,7 @@ class CompiledRunner:
         max_step_tokens: int = 512,
         max_logits_rows: int = 64,
         adapter_bytes: int = ADAPTER_BYTES,
+        threads: int = 0,
     ) -> None:
         if page_tokens < 16 or page_tokens & (page_tokens - 1):
             raise ConfigError(f"page_tokens is a power of two from 16 up, got {page_tokens}")
@@ -85,7 +88,7 @@ class CompiledRunner:
             *(getattr(scratch, name) for name in scratch.__slots__),
         )  # fmt: skip
         # what the step is compiled for: the kernel's entry skips all choosing at each call
-        self._entry = step.compiled_for(self._arguments(_no_batch()), {"shape": self._shape}).entry
+        self._entry = on_threads(step, threads).compiled_for(self._arguments(_no_batch()), {"shape": self._shape}).entry
 
     def _make_pages(self, kv_type: KvType, budget_bytes: int) -> int:
         """Make as many pages as fit the budget and return their number."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from hekla.base.errors import (
     CancelledError,
@@ -22,6 +23,15 @@ from hekla.protocols.api import ApiRequest, ApiResponse
 from hekla.vector.doors.json_fields import Json
 from hekla.vector.doors.point_json import dumps
 from hekla.vector.errors import LockedError
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A result with headers, which say what `qdrant-client` has no field for."""
+
+    result: Json
+    headers: tuple[tuple[str, str], ...]
+
 
 Work = Callable[[ApiRequest], Json]
 # The first that fits counts.
@@ -48,7 +58,11 @@ def answering(work: Work) -> Callable[[ApiRequest], ApiResponse]:
     def handle(request: ApiRequest) -> ApiResponse:
         started = time.perf_counter()
         result = work(request)
-        return ApiResponse(dumps({"result": result, "status": "ok", "time": time.perf_counter() - started}))
+        headers: tuple[tuple[str, str], ...] = ()
+        if isinstance(result, Told):
+            result, headers = result.result, result.headers
+        body = dumps({"result": result, "status": "ok", "time": time.perf_counter() - started})
+        return ApiResponse(body, headers=headers)
 
     return handle
 
@@ -59,6 +73,5 @@ def tell(error: Exception) -> ApiResponse:
     if isinstance(error, HeklaError):
         status = next((code for kind, code in _STATUSES if isinstance(error, kind)), 500)
         text = str(error)
-    headers = ()
     body = dumps({"status": {"error": text.encode("utf-8", "replace").decode()}, "result": None, "time": 0.0})
-    return ApiResponse(body, status, headers=headers)
+    return ApiResponse(body, status)

@@ -6,7 +6,7 @@ from hekla.base.errors import InputError, NotFoundError, quoted
 from hekla.protocols.api import ApiRequest, Route
 from hekla.vector.collection import Selection
 from hekla.vector.doors.desk import Desk
-from hekla.vector.doors.envelope import answering
+from hekla.vector.doors.envelope import Told, answering
 from hekla.vector.doors.filter_json import path_of, read_filter
 from hekla.vector.doors.json_fields import Fields, Json, read_json
 from hekla.vector.doors.payload_paths import merged_at, without
@@ -16,7 +16,7 @@ from hekla.vector.point import PointId, read_id
 from hekla.vector.records import ALL
 
 _COLLECTION = "/collections/{name}"
-Write = Callable[[Scope, Json, str], None]
+Write = Callable[[Scope, Json, str], int]  # returns how many points it was about
 
 
 class PointRoutes:
@@ -61,8 +61,8 @@ class PointRoutes:
 
         def handle(request: ApiRequest) -> Json:
             scope = self._desk.scope(request.parameters[0], request.caller)
-            write(scope, read_json(request.body), "$")
-            return self._desk.done(request)
+            count = write(scope, read_json(request.body), "$")
+            return Told(self._desk.done(request), (("hekla-points", str(count)),))
 
         return handle
 
@@ -82,58 +82,59 @@ class PointRoutes:
         fields.end()
         return done
 
-    def _upsert(self, scope: Scope, document: Json, where: str) -> None:
-        scope.upsert(read_points(document, scope.collection.schema, self._desk.inference(), where))
+    def _upsert(self, scope: Scope, document: Json, where: str) -> int:
+        points = read_points(document, scope.collection.schema, self._desk.inference(), where)
+        scope.upsert(points)
+        return len(points)
 
-    def _delete(self, scope: Scope, document: Json, where: str) -> None:
+    def _delete(self, scope: Scope, document: Json, where: str) -> int:
         fields = Fields(document, where)
         selection = read_selection(fields)
         fields.end()
-        scope.collection.delete(scope.selection(selection))
+        return scope.collection.delete(scope.selection(selection))
 
-    def _set_payload(self, scope: Scope, document: Json, where: str) -> None:
+    def _set_payload(self, scope: Scope, document: Json, where: str) -> int:
         fields = Fields(document, where)
         payload = _payload(fields)
         path = path_of(fields, "key") if fields.get("key") is not None else ""
         selection = read_selection(fields)
         fields.end()
-        scope.edit_payload(lambda old: merged_at(old, path, payload) if path else {**old, **payload}, selection)
+        return scope.edit_payload(lambda old: merged_at(old, path, payload) if path else {**old, **payload}, selection)
 
-    def _overwrite_payload(self, scope: Scope, document: Json, where: str) -> None:
+    def _overwrite_payload(self, scope: Scope, document: Json, where: str) -> int:
         fields = Fields(document, where)
         payload = _payload(fields)
         fields.refuse("key")
         selection = read_selection(fields)
         fields.end()
-        scope.edit_payload(lambda _: payload, selection)
+        return scope.edit_payload(lambda _: payload, selection)
 
-    def _delete_payload(self, scope: Scope, document: Json, where: str) -> None:
+    def _delete_payload(self, scope: Scope, document: Json, where: str) -> int:
         fields = Fields(document, where)
         keys = fields.texts("keys")
         selection = read_selection(fields)
         fields.end()
-        scope.edit_payload(lambda old: without(old, keys), selection)
+        return scope.edit_payload(lambda old: without(old, keys), selection)
 
-    def _clear_payload(self, scope: Scope, document: Json, where: str) -> None:
+    def _clear_payload(self, scope: Scope, document: Json, where: str) -> int:
         fields = Fields(document, where)
         selection = read_selection(fields)
         fields.end()
-        scope.edit_payload(lambda _: {}, selection)
+        return scope.edit_payload(lambda _: {}, selection)
 
-    def _update_vectors(self, scope: Scope, document: Json, where: str) -> None:
+    def _update_vectors(self, scope: Scope, document: Json, where: str) -> int:
         points = read_vectors_of_points(document, scope.collection.schema, self._desk.inference(), where)
         together: dict[tuple[str, ...], list[int]] = {}
         for i, point in enumerate(points):
             together.setdefault(tuple(sorted(point.vectors)), []).append(i)
-        for each in together.values():
-            scope.update_vectors([points[i] for i in each])
+        return sum(scope.update_vectors([points[i] for i in each]) for each in together.values())
 
-    def _delete_vectors(self, scope: Scope, document: Json, where: str) -> None:
+    def _delete_vectors(self, scope: Scope, document: Json, where: str) -> int:
         fields = Fields(document, where)
         names = fields.texts("vector")
         selection = read_selection(fields)
         fields.end()
-        scope.collection.delete_vectors(names, scope.selection(selection))
+        return scope.collection.delete_vectors(names, scope.selection(selection))
 
     def _retrieve(self, request: ApiRequest) -> Json:
         scope = self._desk.scope(request.parameters[0], request.caller)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hekla.base.errors import InputError, UnsupportedError
 from hekla.protocols.api import ApiRequest, Route
 from hekla.vector.doors.desk import Desk, seconds_left
-from hekla.vector.doors.envelope import answering
+from hekla.vector.doors.envelope import Told, answering
 from hekla.vector.doors.filter_json import path_of, read_filter
 from hekla.vector.doors.json_fields import Fields, Json, read_json
 from hekla.vector.doors.point_json import id_json, read_example, read_wanted, record_json, scored_json
@@ -19,6 +19,7 @@ from hekla.vector.queries import Nearest, OrderBy, Query, Search
 from hekla.vector.records import Wanted
 
 _POINTS = "/collections/{name}/points"
+INCOMPLETE = (("hekla-complete", "false"),)  # the deadline passed: these are the best until then
 _MAX_SEARCHES = 1000  # of one batch
 Ask = Callable[[ApiRequest, Scope, Fields], Json]
 
@@ -69,7 +70,10 @@ class SearchRoutes:
             fields.end()
             if len(searches) > _MAX_SEARCHES:
                 raise InputError(f"{len(searches)} searches, the limit is {_MAX_SEARCHES}", where="$.searches")
-            return [ask(request, scope, Fields(each, f"$.searches[{i}]")) for i, each in enumerate(searches)]
+            answers = [ask(request, scope, Fields(each, f"$.searches[{i}]")) for i, each in enumerate(searches)]
+            is_complete = not any(isinstance(answer, Told) for answer in answers)
+            results = [answer.result if isinstance(answer, Told) else answer for answer in answers]
+            return results if is_complete else Told(results, INCOMPLETE)
 
         return handle
 
@@ -84,7 +88,9 @@ class SearchRoutes:
         fields.end()
         if search is None:
             return {"points": self._by_id(scope, fields, wanted)}
-        return {"points": self._found(request, scope, search, wanted)}
+        points, is_complete = self._found(request, scope, search, wanted)
+        found = {"points": points}
+        return found if is_complete else Told(found, INCOMPLETE)
 
     def _by_id(self, scope: Scope, fields: Fields, wanted: Wanted) -> list[Json]:
         """Return points in the order of their ids: a query without a query."""
@@ -93,11 +99,12 @@ class SearchRoutes:
         records, _ = scope.collection.scroll(filter_=filter_, limit=offset + limit, wanted=wanted)
         return [{**record_json(record), "version": 0, "score": 0.0} for record in records[offset:]]
 
-    def _found(self, request: ApiRequest, scope: Scope, search: Search, wanted: Wanted) -> list[Json]:
+    def _found(self, request: ApiRequest, scope: Scope, search: Search, wanted: Wanted) -> tuple[list[Json], bool]:
         search = replace(search, deadline_s=seconds_left(request))
         if isinstance(search.query, OrderBy):
-            return _ordered(scope, search, wanted)
-        return [scored_json(point) for point in scope.query(search, wanted).points]
+            return _ordered(scope, search, wanted), True
+        found = scope.query(search, wanted)
+        return [scored_json(point) for point in found.points], found.is_complete
 
     def _query_groups(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
         groups, size = fields.whole("limit", 10, 1), fields.whole("group_size", 3, 1)
@@ -181,7 +188,7 @@ class SearchRoutes:
         using = fields.text("using") or ""
         return self._older(request, scope, fields, self._reader(request).discover(fields, using))
 
-    def _older(self, request: ApiRequest, scope: Scope, fields: Fields, query: Query) -> list[Json]:
+    def _older(self, request: ApiRequest, scope: Scope, fields: Fields, query: Query) -> Json:
         fields.refuse("lookup_from", "query")
         search = self._reader(request).search(fields)
         assert search is None, "no query is there"
@@ -199,7 +206,8 @@ class SearchRoutes:
         )
         wanted = read_wanted(fields, payload=False)
         fields.end()
-        return self._found(request, scope, search, wanted)
+        points, is_complete = self._found(request, scope, search, wanted)
+        return points if is_complete else Told(points, INCOMPLETE)
 
 
 def _ordered(scope: Scope, search: Search, wanted: Wanted) -> list[Json]:

@@ -15,7 +15,7 @@ PINS: Mapping[str, Sequence[str]] = {
     "lancedb": ("lancedb==0.40.0",),
     "milvus-lite": ("milvus-lite==3.2.2", "pymilvus"),
     "qdrant-edge": ("qdrant-edge-py==0.9.0", "numpy"),
-    "sqlite-vec": ("sqlite-vec==0.1.9", "numpy"),
+    "sqlite-vec": ("sqlite-vec==0.1.9", "apsw", "numpy"),
     "zvec": ("zvec==0.8.0", "numpy"),
 }
 

@@ -31,6 +31,7 @@ CLASSES: dict[str, type] = {
     "`[graph]`": config.GraphConfig,
     "`[[graph.steps]]`": config.StepConfig,
     "`[text]`": config.TextConfig,
+    "`[text.sampling]`": config.SamplingConfig,
     "`[text.sla]`": config.SlaConfig,
 }
 NOT_IN_THE_FILE = {"name", "path"}  # of ModelConfig: the folder says them

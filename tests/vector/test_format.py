@@ -99,7 +99,7 @@ def test_a_segment_is_read_by_the_page(folder: Path) -> None:
         start, end = arrays["dense.late.offsets"][row : row + 2].tolist()
         assert np.array_equal(arrays["dense.late.values"][start:end], np.asarray(wanted.vectors["late"], np.float32))
         bits = np.unpackbits(arrays["dense.bits.values"][row], count=12, bitorder="little")
-        assert np.array_equal(bits, wanted.vectors["bits"])
+        assert np.array_equal(bits, np.asarray(wanted.vectors["bits"]))
         start, end = arrays["sparse.words.offsets"][row : row + 2].tolist()
         assert arrays["sparse.words.indices"][start:end].tolist() == [key % 5, 7 + key % 3]
         if key % 5:

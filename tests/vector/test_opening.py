@@ -21,7 +21,7 @@ def fill(folder: Path, count: int, schema: CollectionSchema = SCHEMA) -> None:
     with Collection.create(folder, schema, has_upkeep=False) as collection:
         vectors = rng.normal(size=(count, 8)).astype(np.float32)
         payloads = [{"colour": ["red", "green"][i % 2]} for i in range(count)]
-        collection.upsert_arrays(np.arange(count), vectors, payloads)
+        collection.upsert_arrays(np.arange(count, dtype=np.uint64), vectors, payloads)
         collection.optimise()
 
 

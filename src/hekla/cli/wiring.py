@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import EntryPoints
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -36,28 +37,28 @@ class PluginLoader(Generic[_Source, _Made]):
         return made
 
 
-def installed_engines() -> Mapping[str, EngineLoader]:
+def installed_engines(declared: EntryPoints | None = None) -> Mapping[str, EngineLoader]:
     """Return the engines of every installed distribution by name. Errors: ConfigError if two claim one name."""
     found: dict[str, EngineLoader] = {}
-    for entry_point in unique(importlib.metadata.entry_points(group=ENGINES)):
+    for entry_point in unique(_of(declared, ENGINES)):
         loader: PluginLoader[EngineSource, Engine] = PluginLoader(entry_point)
         found[entry_point.name] = loader
     return found
 
 
-def installed_stages() -> Mapping[str, StageLoader]:
+def installed_stages(declared: EntryPoints | None = None) -> Mapping[str, StageLoader]:
     """Return the stages of every installed distribution by name. Errors: ConfigError if two claim one name."""
     found: dict[str, StageLoader] = {}
-    for entry_point in unique(importlib.metadata.entry_points(group=STAGES)):
+    for entry_point in unique(_of(declared, STAGES)):
         loader: PluginLoader[StageSource, Stage] = PluginLoader(entry_point)
         found[entry_point.name] = loader
     return found
 
 
-def installed_text_engines() -> Mapping[str, TextEngineLoader]:
+def installed_text_engines(declared: EntryPoints | None = None) -> Mapping[str, TextEngineLoader]:
     """Return the text engines of every installed distribution by name. Errors: ConfigError if two claim one name."""
     found: dict[str, TextEngineLoader] = {}
-    for entry_point in unique(importlib.metadata.entry_points(group=TEXT_ENGINES)):
+    for entry_point in unique(_of(declared, TEXT_ENGINES)):
         loader: PluginLoader[TextEngineSource, TextEngine] = PluginLoader(entry_point)
         found[entry_point.name] = loader
     return found
@@ -75,9 +76,18 @@ class ApiPlugin:
         return made
 
 
-def installed_apis() -> Mapping[str, ApiLoader]:
+def installed_apis(declared: EntryPoints | None = None) -> Mapping[str, ApiLoader]:
     """Return the interfaces of every installed distribution by name. Errors: ConfigError if two claim one name."""
-    return {found.name: ApiPlugin(found) for found in unique(importlib.metadata.entry_points(group=APIS))}
+    return {found.name: ApiPlugin(found) for found in unique(_of(declared, APIS))}
+
+
+def _of(declared: EntryPoints | None, group: str) -> EntryPoints:
+    return (_declared() if declared is None else declared).select(group=group)
+
+
+def _declared() -> EntryPoints:
+    """Return what all distributions declare. Reads a file of each, some 15 ms."""
+    return EntryPoints(entry for found in importlib.metadata.distributions() for entry in found.entry_points)
 
 
 def _imported(entry_point: importlib.metadata.EntryPoint) -> Any:  # whatever the entry point names
@@ -121,15 +131,16 @@ def run_server(
     `threads` per engine where model.toml does not say; 0: as many as CPUs this process may use.
     Errors: ConfigError for an address in use, a repository that is not there, two plugins with one name.
     """
+    declared = _declared()
     parts = Parts(
-        engines=installed_engines(),
-        stages=installed_stages(),
+        engines=installed_engines(declared),
+        stages=installed_stages(declared),
         threads=threads or _usable_cpus(),
         code_folders=tuple(folder.absolute() for folder in code_folders),
-        text_engines=installed_text_engines(),
+        text_engines=installed_text_engines(declared),
     )
     pages = {path: Page(asset.content_type, asset.body) for path, asset in assets().items()}
-    run(config, parts, pages, on_ready, installed_apis())
+    run(config, parts, pages, on_ready, installed_apis(declared))
 
 
 def _usable_cpus() -> int:

@@ -25,7 +25,8 @@ def unpacked(words: NDArray[np.uint32]) -> NDArray[np.uint8]:
 def packed(codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Return codes as packed words, the inverse of `unpacked`. Shapes: (rows, 8 words) u8 -> (rows, words) u32."""
     by_word = codes.reshape(len(codes), -1, 8)[:, :, list(ORDER)].astype(np.uint32)
-    return np.bitwise_or.reduce(by_word << _SHIFTS, axis=2)
+    words: NDArray[np.uint32] = np.bitwise_or.reduce(by_word << _SHIFTS, axis=2)
+    return words
 
 
 def group_size(tensor: StoredTensor) -> int:

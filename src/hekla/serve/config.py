@@ -180,10 +180,24 @@ class SlaConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplingConfig:
+    """[text.sampling]: how tokens are chosen where a request does not say."""
+
+    temperature: Annotated[float, Range(0, 2)] = 1.0
+    top_k: Annotated[int, Range(0, 1 << 24)] = 0  # 0: all
+    top_p: Annotated[float, Range(0.001, 1)] = 1.0
+    min_p: Annotated[float, Range(0, 1)] = 0.0
+    repetition_penalty: Annotated[float, Range(0.01, 100)] = 1.0
+    presence_penalty: Annotated[float, Range(-2, 2)] = 0.0
+    frequency_penalty: Annotated[float, Range(-2, 2)] = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TextConfig:
     """[text]: how a model that writes text is served."""
 
     max_waiting: Places = 256  # answers without a first token; one more is refused at once
+    sampling: SamplingConfig = SamplingConfig()
     sla: SlaConfig = SlaConfig()
 
 

@@ -14,7 +14,7 @@ from hekla.base.errors import InputError, NotFoundError, nearest_name, quoted
 from hekla.vector import bitmap
 from hekla.vector.batch import last_of_each, payload_column, rows_from_arrays, rows_from_points
 from hekla.vector.damage import telling_damage
-from hekla.vector.dense import graph_sections
+from hekla.vector.dense import graph_options, graph_sections
 from hekla.vector.disk import Disk
 from hekla.vector.errors import PointError
 from hekla.vector.execute import allowed_rows, run
@@ -83,6 +83,8 @@ class Collection:
         """
         for path, field in schema.fields.items():
             words_by(field.text, f"$.fields.{path}.language")
+        for name, vector in schema.vectors.items():
+            graph_options(vector, f"$.vectors.{name}.index")
         store = create_store(Path(folder), schema, disk or Disk(), _sections)
         return cls(store, has_upkeep=has_upkeep)
 

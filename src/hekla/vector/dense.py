@@ -5,9 +5,11 @@ never allowed. It is built over f32, f16 and i8 vectors of l2, dot and cosine.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 import numpy as np
 
+from hekla.base.errors import ConfigError, InputError, nearest_name, quoted
 from hekla.vector import bitmap
 from hekla.vector.hits import Hits, best_of, hits_in
 from hekla.vector.index.blob import IndexFileError, blob_parts, index_of
@@ -42,9 +44,10 @@ def graph_sections(
         if same is not None and section in same.sections:
             sections[section] = same.sections[section]
         elif has_graph(vector, len(rows)):
-            index = build_graph(
-                rows.dense[name].values, _METRICS[vector.metric], GraphOptions(**vector.index), threads=threads
-            )
+            options, own_bits = graph_options(vector, f"$.vectors.{name}.index")
+            index = build_graph(rows.dense[name].values, _METRICS[vector.metric], options, threads=threads)
+            if own_bits:
+                index = index.compacted(own_bits, threads=threads)
             sections[section] = np.concatenate([np.frombuffer(part, np.uint8) for part in blob_parts(index)])
     return sections
 
@@ -93,11 +96,36 @@ def nearest_in(
         exact = search_flat(column.values, query[0], limit, metric, allowed=allowed, dead=dead)
         return hits_in(number, exact.rows, exact.distances)
     found = graph.search(
-        query[0], limit, ef=max(ef or DEFAULT_EF, limit), allowed=allowed, dead=dead, deadline_s=deadline_s
+        query[0],
+        limit,
+        ef=max(ef or DEFAULT_EF, limit),
+        allowed=allowed,
+        dead=dead,
+        originals=column.values,
+        deadline_s=deadline_s,
     )
-    ranks = ranks_of(vector, column.values[found.rows], query[0])
-    order = np.lexsort((found.rows, ranks))
-    return hits_in(number, found.rows[order], ranks[order], is_complete=found.is_complete)
+    return hits_in(number, found.rows, found.distances, is_complete=found.is_complete)
+
+
+def graph_options(vector: VectorSchema, where: str) -> tuple[GraphOptions, int]:
+    """Return how a vector's graph is built, and the bits of own codes of a compact one, 0 for whole vectors.
+
+    `index` of the schema takes `GraphOptions`' names and `compact`: 16, 8 or 4. Errors: ConfigError naming the key.
+    """
+    given = dict(vector.index)
+    own_bits = given.pop("compact", 0)
+    known = [field.name for field in fields(GraphOptions)]
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(f"unknown key {quoted(key)}", where=where, cure=nearest_name(key, [*known, "compact"]))
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ConfigError(f"must be a whole number, got {quoted(value)}", where=f"{where}.{key}")
+    if own_bits not in (0, 16, 8, 4):
+        raise ConfigError(f"must be 16, 8 or 4 bits, got {quoted(own_bits)}", where=f"{where}.compact")
+    try:
+        return GraphOptions(**given), own_bits
+    except InputError as error:
+        raise ConfigError(error.message, where=f"{where}.{error.where}") from error
 
 
 def _exact_metric(vector: VectorSchema) -> ExactMetric | None:

@@ -120,7 +120,8 @@ class Log:
             self.bytes = disk.write_new(path, [header + zlib.crc32(header).to_bytes(4, "little") + bytes(4)])
         self._descriptor = disk.open_log(path)
         try:
-            disk.truncate(self._descriptor, path, self.bytes)
+            if disk.size(self._descriptor) != self.bytes:  # a torn tail
+                disk.truncate(self._descriptor, path, self.bytes)
         except DiskError:
             disk.close(self._descriptor)
             raise

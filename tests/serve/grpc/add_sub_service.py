@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hekla.base.errors import HeklaError, NotFoundError, OverloadedError, UnsupportedError
+from hekla.base.errors import HeklaError, InputError, NotFoundError, OverloadedError, UnsupportedError
 from hekla.serve.http2.loop import Loop
 from hekla.serve.request import Done, InferRequest, InferResponse
 from hekla.serve.service import Json
+from hekla.serve.text.model import TextModel
 
 
 @dataclass
@@ -70,6 +71,12 @@ class AddSubService:
 
     def express(self, model: str, version: str = "") -> None:
         """Have no short way."""
+
+    def text(self, model: str, version: str = "") -> TextModel:
+        raise InputError(f"{model!r} does not write text")
+
+    def text_models(self) -> list[TextModel]:
+        return []
 
     def is_live(self) -> bool:
         return True

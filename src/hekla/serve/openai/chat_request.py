@@ -12,6 +12,7 @@ from hekla.serve.openai.sampling import (
     MOST_ANSWERS,
     MOST_TOKENS,
     Structure,
+    left_out,
     read_response_format,
     read_sampling,
     read_stop,
@@ -126,6 +127,7 @@ def read_wish(fields: Fields, exchange: Exchange, structure: Structure, logprobs
     user = fields.text("user") or fields.text("safety_identifier")
     return {
         "sampling": read_sampling(fields, logprobs),
+        "left_out": left_out(fields),
         "stop": read_stop(fields),
         "stop_tokens": read_stop_tokens(fields),
         "ignore_end": fields.boolean("ignore_eos"),

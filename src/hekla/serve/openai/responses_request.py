@@ -91,7 +91,7 @@ def read_responses(exchange: Exchange, recall: Recall) -> ResponsesRequest:
         "metadata": fields.mapping("metadata") or {},
         "parallel_tool_calls": parallel,
         "previous_response_id": fields.raw("previous_response_id"),
-        "temperature": wish.sampling.temperature,
+        "temperature": wish.sampling.temperature,  # or the model's own, which is not known here
         "top_p": wish.sampling.top_p,
         "text": fields.mapping("text") or {"format": {"type": "text"}},
         "tool_choice": fields.raw("tool_choice") or "auto",

@@ -1,5 +1,6 @@
 """What requests say about how to choose tokens: OpenAI's options, and those that others added and clients know."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import orjson
 
 from hekla.base.errors import InputError, quoted
 from hekla.protocols.text_engine import Grammar, Sampling
+from hekla.serve.config import SamplingConfig
 from hekla.serve.openai.fields import Fields, text_at
 
 MOST_ANSWERS = 128  # as OpenAI has it
@@ -21,6 +23,7 @@ KEYS = (
     *("top_k", "min_p", "repetition_penalty", "stop_token_ids", "ignore_eos", "priority", "timeout_ms"),
     *("truncate_prompt_tokens", "structured_outputs"),
 )
+_MODELS_OWN = tuple(field.name for field in dataclasses.fields(SamplingConfig))
 _STRUCTURED = ("json", "json_object", "regex", "choice", "grammar")
 
 
@@ -46,6 +49,11 @@ def read_sampling(fields: Fields, logprobs: int | None) -> Sampling:
         seed=fields.whole("seed", *_SEEDS),
         logprobs=logprobs,
     )
+
+
+def left_out(fields: Fields) -> frozenset[str]:
+    """Return the ways to choose tokens that a request says nothing of and the model has a word in."""
+    return frozenset(key for key in _MODELS_OWN if not fields.has(key))
 
 
 def read_stop(fields: Fields) -> tuple[str, ...]:

@@ -71,6 +71,8 @@ class TextRoutes:
     def _responses(self, exchange: Exchange, parameters: tuple[str, ...]) -> None:
         asked = read_responses(exchange, self._store.messages)
         model, adapter = self._model(asked.model)
+        chosen = model.meant(asked.wish).sampling
+        asked = replace(asked, asked={**asked.asked, "temperature": chosen.temperature, "top_p": chosen.top_p})
         form = ResponsesForm(asked, model.engine, int(time.time()), self._store.keep)
         parsers = [model.engine.reply_parser(asked.tools) if asked.tools else None]
         self._start(exchange, model, adapter, asked.wish, form, parsers, asked.is_stream, asked.may_call_once)

@@ -8,6 +8,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from hekla.base.errors import (
     CancelledError,
@@ -99,6 +101,14 @@ class TextModel:
         """How many answers are being written."""
         return len(self._live) - self._waiting
 
+    def meant(self, wish: TextWish) -> TextWish:
+        """Return a wish with what [text.sampling] says where it says nothing."""
+        if not wish.left_out:
+            return wish
+        # Any: each is of its field's type
+        own: dict[str, Any] = {key: getattr(self.config.text.sampling, key) for key in wish.left_out}
+        return replace(wish, sampling=replace(wish.sampling, **own), left_out=frozenset())
+
     def start(self, wish: TextWish, receiver: Receiver) -> TextTicket:
         """Take a request. The receiver is told on the loop, never before this returns.
 
@@ -112,7 +122,7 @@ class TextModel:
             if wish.is_counted:
                 self.statistics.failed(error, time.monotonic() - wish.received_s)
             raise
-        generation = Generation(self, wish, receiver, [RequestId(next(self._ids)) for _ in range(count)])
+        generation = Generation(self, self.meant(wish), receiver, [RequestId(next(self._ids)) for _ in range(count)])
         if not self._live:
             self._last_end_s = time.monotonic()
         for index, request_id in enumerate(generation.ids):

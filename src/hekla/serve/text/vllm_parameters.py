@@ -4,7 +4,15 @@ import orjson
 
 from hekla.base.errors import InputError
 from hekla.serve.openai.fields import Fields
-from hekla.serve.openai.sampling import KEYS, MOST_TOKENS, read_sampling, read_stop, read_stop_tokens, read_structure
+from hekla.serve.openai.sampling import (
+    KEYS,
+    MOST_TOKENS,
+    left_out,
+    read_sampling,
+    read_stop,
+    read_stop_tokens,
+    read_structure,
+)
 from hekla.serve.text.wish import TextWish
 
 _WHERE = "input 'sampling_parameters'"
@@ -28,6 +36,7 @@ def read_parameters(content: bytes) -> TextWish:
         prompts=(),
         max_tokens=fields.whole("max_tokens", 1, MOST_TOKENS, 16),
         sampling=read_sampling(fields, None),
+        left_out=left_out(fields),
         stop=read_stop(fields),
         stop_tokens=read_stop_tokens(fields),
         ignore_end=fields.boolean("ignore_eos"),

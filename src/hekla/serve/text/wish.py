@@ -34,6 +34,7 @@ class TextWish:
     answers: int = 1
     max_tokens: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
+    left_out: frozenset[str] = frozenset()  # fields of `sampling` that nobody asked for: the model's own count
     stop: tuple[str, ...] = ()
     stop_tokens: frozenset[int] = frozenset()
     ignore_end: bool = False

@@ -1,17 +1,20 @@
 """A graph index as a value: built once, searched from any thread, never changed."""
 
+import contextlib
+import mmap
 from dataclasses import replace
 
 import numpy as np
 
 from hekla.base.errors import UnsupportedError
 from hekla.kernels.graph_compact import OWN_BITS, compact_blocks, compact_words
-from hekla.runtime import Buffer, view_of
 from hekla.vector.index.flat import reranked
 from hekla.vector.index.found import Bitmap, Found, FoundMany
 from hekla.vector.index.plan import Plan
 from hekla.vector.index.searcher import Graph, Numbers, Searcher, plan_of
 from hekla.vector.index.space import Space
+
+HUGE_PAGE_BYTES = 2 << 20
 
 
 class GraphIndex:
@@ -108,13 +111,19 @@ class GraphIndex:
 
 
 def huge_array(rows: int, words: int) -> "np.ndarray[tuple[int, int], np.dtype[np.uint32]]":
-    """Return zeroed (rows, words) u32 on huge pages where the system has them."""
-    if rows == 0:
-        return np.zeros((0, words), np.uint32)
-    found: np.ndarray[tuple[int, int], np.dtype[np.uint32]] = view_of(
-        Buffer(rows * words * 4, kind="graph"), "u4", (rows, words)
-    ).array
-    return found
+    """Return zeroed (rows, words) u32 on huge pages where the system has them.
+
+    The pages are private: of shared ones, which `mmap` takes by default, Linux makes no huge pages.
+    """
+    size = rows * words * 4
+    if size < HUGE_PAGE_BYTES:
+        return np.zeros((rows, words), np.uint32)
+    pages = mmap.mmap(-1, size + HUGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    start = -np.frombuffer(pages, np.uint8, 1).ctypes.data % HUGE_PAGE_BYTES
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a system without them costs speed only
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint32, rows * words, offset=start).reshape(rows, words)
 
 
 def own_memory(

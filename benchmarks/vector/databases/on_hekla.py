@@ -1,0 +1,52 @@
+"""Hekla, embedded. Every acknowledged batch is on disk (fsync)."""
+
+from pathlib import Path
+
+import numpy as np
+from database import Array
+
+from hekla.vector import (
+    Collection,
+    CollectionSchema,
+    FieldSchema,
+    Filter,
+    Fusion,
+    Nearest,
+    Range,
+    Search,
+    VectorSchema,
+    Words,
+)
+
+
+class Database:
+    knobs = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640)
+
+    def create(self, folder: Path, dimension: int) -> None:
+        fields = {"n": FieldSchema("integer"), "text": FieldSchema("text")}
+        self.collection = Collection.create(
+            folder, CollectionSchema({"": VectorSchema(dimension, "l2")}, fields=fields)
+        )
+
+    def upsert(self, first_id: int, vectors: Array, numbers: Array) -> None:
+        payloads = [{"n": n, "text": f"word{n % 97} word{n % 31}"} for n in numbers.tolist()]
+        self.collection.upsert_arrays(np.arange(first_id, first_id + len(vectors), dtype=np.uint64), vectors, payloads)
+
+    def build(self) -> None:
+        self.collection.wait_settled()
+        self.collection.optimise()
+
+    def open(self, folder: Path) -> None:
+        self.collection = Collection.open(folder)
+
+    def search(self, query: Array, k: int, knob: int, below: int | None = None) -> list[int]:
+        if below is None:
+            return [p.id for p in self.collection.search(query, k, ef=knob)]
+        return [p.id for p in self.collection.search(query, k, ef=knob, filter=Filter((Range("n", lt=below),)))]
+
+    def hybrid(self, query: Array, words: str, k: int) -> list[int]:
+        both = (Search(Nearest(query), 50), Search(Words(words, "text"), 50))
+        return [p.id for p in self.collection.query(Search(Fusion(), k, prefetch=both)).points]
+
+    def close(self) -> None:
+        self.collection.close()

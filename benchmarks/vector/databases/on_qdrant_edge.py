@@ -1,0 +1,38 @@
+"""qdrant-edge. A write goes to its log, which is not synced for each."""
+
+from pathlib import Path
+
+import qdrant_edge as q
+from database import Array
+
+
+class Database:
+    knobs = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
+
+    def create(self, folder: Path, dimension: int) -> None:
+        config = q.EdgeConfig(vectors=q.EdgeVectorParams(size=dimension, distance=q.Distance.Euclid))
+        folder.mkdir(parents=True)
+        self.shard = q.EdgeShard.create(str(folder), config)
+        self.shard.update(q.UpdateOperation.create_field_index("n", q.PayloadSchemaType.Integer))
+
+    def upsert(self, first_id: int, vectors: Array, numbers: Array) -> None:
+        rows = zip(vectors.tolist(), numbers.tolist(), strict=True)
+        points = [q.Point(first_id + i, vector, {"n": n}) for i, (vector, n) in enumerate(rows)]
+        self.shard.update(q.UpdateOperation.upsert_points(points))
+
+    def build(self) -> None:
+        self.shard.optimize()
+        self.shard.flush()
+
+    def open(self, folder: Path) -> None:
+        self.shard = q.EdgeShard.load(str(folder))
+
+    def search(self, query: Array, k: int, knob: int, below: int | None = None) -> list[int]:
+        chosen = None if below is None else q.Filter(must=[q.FieldCondition("n", range=q.RangeFloat(lt=below))])
+        request = q.SearchRequest(
+            q.Query.Nearest(query.tolist()), limit=k, filter=chosen, params=q.SearchParams(hnsw_ef=knob)
+        )
+        return [point.id for point in self.shard.search(request)]
+
+    def close(self) -> None:
+        self.shard.close()

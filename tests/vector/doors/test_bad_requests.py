@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -259,8 +260,11 @@ def test_a_folder_that_is_read_only_is_opened_for_reading(tmp_path: Path) -> Non
                 path.chmod(0o755)
 
 
-def test_a_broken_collection_is_named_and_the_others_are_served(tmp_path: Path) -> None:
+def test_a_broken_or_newer_collection_is_named_and_the_others_are_served(tmp_path: Path) -> None:
     _one_collection(tmp_path)
+    newer = b'{"version":99}'
+    (tmp_path / "vectors/collections/newer").mkdir()
+    (tmp_path / "vectors/collections/newer/manifest.json").write_bytes(newer + b"\n%08x\n" % zlib.crc32(newer))
     (tmp_path / "vectors/collections/broken").mkdir()
     (tmp_path / "vectors/collections/broken/manifest.json").write_text('{"version": 99}')
     (tmp_path / "vectors/collections/empty").mkdir()
@@ -268,6 +272,8 @@ def test_a_broken_collection_is_named_and_the_others_are_served(tmp_path: Path) 
         assert ask(server, "POST", "/collections/c/points/count", {}).json()["result"] == {"count": 3}
         names = [each["name"] for each in server.request("GET", "/collections").json()["result"]["collections"]]
         assert "c" in names
+        reply = server.request("GET", "/collections/newer")
+        assert (reply.status, "is of version 99, this build reads 1" in reply.text) == (503, True)
         reply = server.request("GET", "/collections/broken")
         assert (reply.status, "collection 'broken' is damaged: " in reply.text) == (503, True)
 

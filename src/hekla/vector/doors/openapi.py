@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hekla.protocols.api import Route
+from hekla.vector.doors.openapi_bodies import body_of
 
 Json = dict[str, Any]  # Any: JSON
 _TAG = "vectors"
@@ -74,7 +75,7 @@ def _operation(route: Route) -> Json:
     what = " ".join(part for part in route.pattern.strip("/").split("/") if not part.startswith("{"))
     operation: Json = {"tags": [_TAG], "summary": f"{_WORDS[route.method]}: {what}", "responses": responses}
     if route.method in ("PUT", "POST", "PATCH") and not route.pattern.endswith("/snapshots"):
-        body = {"application/json": {"schema": {"type": "object"}}}
+        body = {"application/json": {"schema": body_of(route.method, route.pattern)}}
         operation["requestBody"] = {"required": True, "content": body}
     if route.is_write:
         wait = {"type": "boolean", "default": False}

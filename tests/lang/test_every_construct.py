@@ -2,10 +2,14 @@
 
 import ast
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from hekla.base.errors import ConfigError
+from hekla.lang import kernel, struct, vectorize
+from hekla.lang.actors import actor
 from hekla.lang.errors import KernelError
 from hekla.lang.files import kernel_in
 
@@ -183,3 +187,9 @@ def test_a_construct_is_of_the_language_or_refused_with_what_to_write_instead(na
     assert caught.value.message.startswith(given[1]), caught.value.message
     assert caught.value.cure, "every refusal says what to write"
     assert caught.value.span.file == str(path)
+
+
+@pytest.mark.parametrize("decorate", [kernel, struct, actor, vectorize(arch="native")])
+def test_a_decorator_on_what_it_does_not_go_on_says_so(decorate: Callable[[object], object]) -> None:
+    with pytest.raises(ConfigError, match=r"@\w+ goes on a (function|class)"):
+        decorate(3)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from hekla.base.errors import ConfigError
 from hekla.lang import types as t
 from hekla.lang.arguments import convert_arguments
 from hekla.lang.errors import ArgumentError, CheckError
@@ -347,6 +348,7 @@ def kernel(function: Any = None, *, inline: bool = False) -> Any:  # Any: used w
 
 
 def kernel_of(function: Callable[..., Any], *, inline: bool) -> Kernel:
-    """Return the kernel of a plain function."""
-    assert isinstance(function, FunctionType), "@kernel goes on a function"
+    """Return the kernel of a plain function. Errors: ConfigError for anything else."""
+    if not isinstance(function, FunctionType):
+        raise ConfigError(f"@kernel goes on a function, got {function!r}", cure="write it right above def")
     return Kernel(Definition(function, inline))

@@ -184,17 +184,19 @@ open_file = Builtin("open_file")
 close_file = Builtin("close_file")
 
 
-def struct(declared: type | None = None, *, layout: str = "packed_by_size") -> Any:
+def struct(declared: Any = None, *, layout: str = "packed_by_size") -> Any:
     """Declare a record; its fields are the class's annotations.
 
     Fields are placed from the widest alignment to the narrowest, which wastes the least; `layout="c"` keeps
     them in the order written. Errors: ConfigError for a field that cannot lie in memory.
-    Any: the result is a StructType, and mypy must not read `Point(x, y)` inside a kernel.
+    Any: whatever the author decorates; the result is a StructType, but mypy must not read `Point(x, y)` in a kernel.
     """
     if declared is None:
         return lambda cls: struct(cls, layout=layout)
     if layout not in ("c", "packed_by_size"):
         raise ConfigError(f"@struct(layout={layout!r}) is not a layout", cure='use layout="c" or leave it out')
+    if not isinstance(declared, type):
+        raise ConfigError(f"@struct goes on a class, got {declared!r}")
     fields: list[tuple[str, t.Type]] = []
     for name, kind in declared.__annotations__.items():
         if not isinstance(kind, t.ScalarType | t.VecType | t.ArrayType | t.StructType):

@@ -28,7 +28,8 @@ def vectorize(*, arch: str, reassociate: bool = False) -> Callable[[Any], Kernel
     def decorate(given: Any) -> Kernel:  # Any: see above
         if isinstance(given, Kernel):
             return Kernel(replace(given.definition, demand=demand), given.options)
-        assert isinstance(given, FunctionType), "@vectorize goes on a function or a kernel"
+        if not isinstance(given, FunctionType):
+            raise ConfigError(f"@vectorize goes on a function or a kernel, got {given!r}")
         return Kernel(Definition(given, demand=demand))
 
     return decorate

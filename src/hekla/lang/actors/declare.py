@@ -46,7 +46,10 @@ class Actor:
     actors to send to. Messages take scalars, and answer a scalar or nothing.
     """
 
-    def __init__(self, declared: type, capacity: int, affinity: Placement, priority: int) -> None:
+    def __init__(self, declared: Any, capacity: int, affinity: Placement, priority: int) -> None:
+        """Errors: ConfigError. Any: whatever the author decorates."""
+        if not isinstance(declared, type):
+            raise ConfigError(f"@actor goes on a class, got {declared!r}")
         if capacity not in range(1, MAX_MESSAGES + 1) or capacity & (capacity - 1):
             raise ConfigError(f"mailbox={capacity} is not a power of two up to {MAX_MESSAGES}", where=declared.__name__)
         self.name, self.capacity, self.affinity, self.priority = declared.__name__, capacity, affinity, priority

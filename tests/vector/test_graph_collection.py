@@ -42,11 +42,7 @@ def test_a_graph_finds_the_nearest_exactly_ranked(tmp_path: Path, index: dict[st
 
 
 def test_options_of_a_graph_are_checked_before_anything_is_made(tmp_path: Path) -> None:
-    for index, place in (
-        ({"bit": 1}, "$.vectors..index"),
-        ({"bits": 3}, "$.vectors..index.bits"),
-        ({"compact": 5}, "$.vectors..index.compact"),
-    ):
+    for index, key in (({"bit": 1}, ""), ({"bits": 3}, ".bits"), ({"compact": 5}, ".compact")):
         with pytest.raises(ConfigError) as caught:
             Collection.create(tmp_path / "points", CollectionSchema({"": VectorSchema(4, index=index)}))
         assert caught.value.where == f"$.vectors..index{key}"

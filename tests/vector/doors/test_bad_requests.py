@@ -172,6 +172,7 @@ def test_a_payload_of_a_mebibyte_is_kept_and_over_the_limit_is_refused(server: R
     assert (refused.status, "16777216" in refused.text) == (400, True)
 
 
+@pytest.mark.slow
 def test_a_body_over_the_servers_limit_is_refused(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "server.toml").write_text(f'[apis.vector]\nfolder = "{tmp_path}/vectors"\n')
@@ -202,6 +203,7 @@ def test_a_search_whose_time_is_over_answers_what_it_has_or_says_so(server: Runn
     assert reply.status in (200, 504)
 
 
+@pytest.mark.slow
 def test_two_servers_on_one_folder(server: RunningServer, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     config = tmp_path / "server.toml"
@@ -245,6 +247,7 @@ catalogue.close()
 """
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_read_only_is_opened_for_reading(tmp_path: Path) -> None:
     _one_collection(tmp_path)
     with tempfile.TemporaryDirectory() as folder:  # where anybody may look, unlike pytest's
@@ -260,6 +263,7 @@ def test_a_folder_that_is_read_only_is_opened_for_reading(tmp_path: Path) -> Non
                 path.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_a_broken_or_newer_collection_is_named_and_the_others_are_served(tmp_path: Path) -> None:
     _one_collection(tmp_path)
     newer = b'{"version":99}'
@@ -278,6 +282,7 @@ def test_a_broken_or_newer_collection_is_named_and_the_others_are_served(tmp_pat
         assert (reply.status, "collection 'broken' is damaged: " in reply.text) == (503, True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_refuses_writes_keeps_reading_and_goes_on(tmp_path: Path) -> None:
     _one_collection(tmp_path)
     big = {"points": [{"id": 100 + i, "vector": [1, i], "payload": {"t": "x" * 2000}} for i in range(1000)]}
@@ -306,6 +311,7 @@ def _one_collection(folder: Path) -> None:
         assert ask(server, "PUT", "/collections/c/points", {"points": points}).status == 200
 
 
+@pytest.mark.slow
 def test_many_at_once_are_answered_or_told_to_come_back(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     config = tmp_path / "server.toml"

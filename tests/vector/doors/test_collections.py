@@ -152,6 +152,7 @@ def test_a_snapshot_is_made_fetched_and_put_back(served: QdrantClient, server: R
     assert served.list_snapshots("kept") == []
 
 
+@pytest.mark.slow
 def test_what_is_there_after_a_restart(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "server.toml").write_text(f'[apis.vector]\nfolder = "{tmp_path}/vectors"\n')

@@ -34,14 +34,14 @@ def ask(both: Both, what: str, **query: Any) -> None:  # Any: what query_points 
 @pytest.mark.parametrize("using", USINGS)
 def test_nearest_points_are_the_same_with_and_without_filters(both: Both, using: str) -> None:
     rng = np.random.default_rng(1)
-    for i in range(40):
+    for i in range(20):
         filter_ = random_filter(rng) if i else None
         ask(both, f"{filter_}", query=query_vector(rng, using), using=using, query_filter=filter_, limit=15)
 
 
 def test_counts_of_random_filters_are_the_same(both: Both) -> None:
     rng = np.random.default_rng(2)
-    for _ in range(150):
+    for _ in range(60):
         filter_ = random_filter(rng)
         ours, theirs = (client.count(NAME, count_filter=filter_).count for client in both)
         assert ours == theirs, f"{filter_}"

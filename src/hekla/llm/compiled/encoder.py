@@ -10,19 +10,24 @@ from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, TooLargeError
 from hekla.kernels.llm.encode import encode
+from hekla.kernels.threads import on_threads
 from hekla.llm.compiled.encoder_plan import PAGE, encoder_plan, encoder_shape
 from hekla.llm.compiled.scratch import zeros
 from hekla.llm.compiled.store import WeightStore, packed_weights
 from hekla.llm.families.bert import BertConfig
 from hekla.llm.runner import F32, I32
 from hekla.llm.tensors import StoredTensor
+from hekla.runtime import MappedFile
 
 
 class CompiledEncoder:
     """Encodes sentences. One thread at a time; a sentence's vector is the same alone and among others, to the bit.
 
     precision: "quantised" multiplies bytes (f32 and f16 weights become Q8_0), "exact" f32 by the weights as stored.
-    files: the model's, whose packed weights are then kept in the store. Errors: ModelFileError, UnsupportedError.
+    files: the model's, whose packed weights are then kept in the store.
+    mapped: the same as the tensors see them, whose pages are given back while they are packed.
+    threads: that a call is computed with; 0: one for each processor that may be used.
+    Errors: ModelFileError, UnsupportedError.
     """
 
     def __init__(
@@ -31,15 +36,17 @@ class CompiledEncoder:
         tensors: Mapping[str, StoredTensor],
         *,
         files: Sequence[Path] = (),
+        mapped: Sequence[MappedFile] = (),
         store: WeightStore | None = None,
         precision: Literal["quantised", "exact"] = "quantised",
         max_step_tokens: int = 1024,
+        threads: int = 0,
     ) -> None:
         is_exact = precision == "exact"
         plan = encoder_plan(config, tensors, is_exact=is_exact)
         self._config = config
         self._step_tokens = max(max_step_tokens, config.context_tokens)
-        self._weights = packed_weights(plan, files, store or WeightStore.standard())
+        self._weights = packed_weights(plan, files, store or WeightStore.standard(), mapped)
         self._shape = encoder_shape(config, plan, is_exact=is_exact)
         shape, rows = self._shape, self._step_tokens
         pages = rows // PAGE + rows  # each sentence begins a page, and has a token at least
@@ -60,7 +67,7 @@ class CompiledEncoder:
         )  # fmt: skip
         none = np.zeros(0, np.int32)
         given = self._arguments(none, none, np.zeros(1, np.int32), np.zeros((0, 1), np.int32), self._out(0))
-        self._entry = encode.compiled_for(given, {"shape": shape}).entry
+        self._entry = on_threads(encode, threads).compiled_for(given, {"shape": shape}).entry
 
     @property
     def dimensions(self) -> int:

@@ -18,7 +18,7 @@ from tests.llm.files.test_safetensors import THEIRS
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from hekla.base.dtypes import DType
-from hekla.base.errors import ConfigError, InputError, ModelFileError, TooLargeError, UnsupportedError
+from hekla.base.errors import CancelledError, ConfigError, InputError, ModelFileError, TooLargeError, UnsupportedError
 from hekla.llm.encoder_engine import EncoderEngine, groups, load
 from hekla.protocols.engine import Cancellation, EngineSource
 from hekla.protocols.tensor import Array, TensorSpec
@@ -190,6 +190,27 @@ def test_an_empty_text_is_one_where_the_tokeniser_adds_ends(
 def test_only_what_is_asked_for_is_computed(engine: EncoderEngine) -> None:
     found = engine.run(texts(*TEXTS), ["tokens"], Cancellation())
     assert list(found) == ["tokens"]
+
+
+class StopsLater(Cancellation):
+    """A switch that is found thrown when it is looked at for the third time."""
+
+    looks = 0
+
+    @property
+    def is_set(self) -> bool:
+        self.looks += 1
+        return self.looks > 2
+
+
+def test_a_run_stops_between_calls(engine: EncoderEngine) -> None:
+    long = texts(*["the cat sat on a mat"] * 400)  # 3,200 tokens: four calls
+    expected = engine.run(long)
+    switch = StopsLater()
+    with pytest.raises(CancelledError):
+        engine.run(long, (), switch)
+    assert switch.looks == 3  # at the start, before the first call, before the second
+    assert_array_equal(engine.run(long)["embedding"], expected["embedding"])
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ class KeyConfig:
 class ApiConfig:
     """[apis.NAME]: one interface. `options` are the keys it reads itself."""
 
-    folder: str
+    folder: str  # from where the file lies
     threads: Count = 2  # requests worked on at a time
     queue: Places = 256  # requests that wait for a thread; one more is refused at once
     timeout_s: Annotated[float, Range(0.001, 86_400)] = 60.0  # of a request that names none

@@ -58,7 +58,7 @@ def exact_distances(rows: Numbers, query: Numbers, places: NDArray[np.int64], me
     """
     kernel, _ = _scores(metric, rows, query)
     scores = np.zeros(len(places), np.float32)
-    kernel(query, np.ascontiguousarray(rows[places]), scores)
+    kernel(query, rows[places], scores)
     return _distances(metric, scores)
 
 
@@ -70,7 +70,7 @@ def reranked(found: Found, rows: Numbers, query: Numbers, k: int, metric: Metric
 
 
 def _scores(metric: Metric, rows: Numbers, query: Numbers):  # type: ignore[no-untyped-def]  # kernels have no type of their own
-    name, kind = NAMES[metric], str(rows.dtype)
+    name, kind = NAMES[metric], rows.dtype.name
     if (name, kind) not in SCORES or query.dtype != rows.dtype:
         known = ", ".join(kind for metric_name, kind in SCORES if metric_name == name)
         raise UnsupportedError(

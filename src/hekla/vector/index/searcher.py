@@ -1,6 +1,7 @@
 """Searching blocks: one native call a query, with working memory that is kept between calls."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,7 @@ ROOM = 32  # of the pool under a filter, for each of ef: what is walked through 
 
 Blocks = NDArray[np.uint32]
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+Walk = Callable[..., None]  # `search_one`, less its constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,16 @@ class Searcher:
     def __init__(self, width: int) -> None:
         self._width = width
         self._idle: list[Scratch] = []
+        self._walks: dict[tuple[int, int, bool], Walk] = {}
+
+    def walk(self, graph: Graph, is_filtered: bool) -> Walk:
+        """Return `search_one` made for such a graph; asking the kernel itself at every call costs 10 us."""
+        key = (graph.bits, graph.own, is_filtered)
+        found = self._walks.get(key)
+        if found is None:
+            made = search_one.compile(bits=graph.bits, own=graph.own, filtered=is_filtered)
+            found = self._walks[key] = made.entry
+        return found
 
     def one(
         self,
@@ -106,7 +118,8 @@ class Searcher:
         except IndexError:
             scratch = Scratch(self._width)
         try:
-            search = _Search(graph, given, k, max(ef, k), allowed, dead, scratch)
+            walk = self.walk(graph, allowed is not None or dead is not None)
+            search = _Search(graph, given, k, max(ef, k), allowed, dead, scratch, walk)
             search.run(None if deadline_s is None else started + deadline_s)
             return search.found(graph.space)
         finally:
@@ -167,7 +180,9 @@ class _Search:
         allowed: Bitmap | None,
         dead: Bitmap | None,
         scratch: Scratch,
+        walk: Walk,
     ) -> None:
+        self.walk = walk
         self.graph, self.given, self.ef, self.scratch = graph, given, ef, scratch
         self.is_filtered = allowed is not None or dead is not None
         self.allowed = NO_BITMAP if allowed is None else allowed
@@ -205,11 +220,10 @@ class _Search:
         graph, scratch, space = self.graph, self.scratch, self.graph.space
         hops = max_hops if until is None else min(max_hops, SLICE_HOPS)
         while True:
-            search_one(
+            self.walk(
                 graph.blocks, graph.roots, self.given, space.mean, space.signs, space.scale, self.allowed, self.dead,
                 self.ef, AHEAD, hops, scratch.query, scratch.planes, scratch.sums, self.pool, self.best, scratch.seen,
-                scratch.touched, scratch.recent, scratch.cut, scratch.state, bits=graph.bits, own=graph.own,
-                filtered=self.is_filtered,
+                scratch.touched, scratch.recent, scratch.cut, scratch.state,
             )  # fmt: skip
             if until is None or scratch.state[STATE_STEP] != UNFINISHED or hops >= max_hops:
                 return False

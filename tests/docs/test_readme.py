@@ -18,7 +18,9 @@ def test_every_block_prints_what_the_page_shows(tmp_path: Path) -> None:
         version_folder(model)
     shutil.copy(README, tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    with running_server(version_folder("embed").parents[1]) as server:
+    config = tmp_path / "server.toml"
+    config.write_text('[apis.vector]\nfolder = "vector"\n')
+    with running_server(version_folder("embed").parents[1], args=["--config", str(config)]) as server:
         assert run_page(README, tmp_path, server) >= 10
 
 

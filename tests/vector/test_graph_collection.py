@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from hekla.base.errors import ConfigError
-from hekla.vector import Collection, CollectionSchema, FieldSchema, Filter, Match, Nearest, Search, VectorSchema
+from hekla.vector import (
+    ID_ONLY,
+    Collection,
+    CollectionSchema,
+    FieldSchema,
+    Filter,
+    Match,
+    Nearest,
+    Search,
+    VectorSchema,
+)
 
 ROWS, WIDTH = 12_000, 24
 
@@ -26,7 +36,11 @@ def test_a_graph_finds_the_nearest_exactly_ranked(tmp_path: Path, index: dict[st
         points.upsert_arrays(np.arange(ROWS, dtype=np.uint64), vectors, payloads)
         points.optimise()
         assert points.status().segments[0].has_graph
+        for query in vectors[:20] + 0.05:  # the short way gives what the ordinary one gives
+            assert points.search(query, 7, ef=64) == points.query(Search(Nearest(query), 7, ef=64), ID_ONLY).points
+            assert points.search(query.tolist(), 7, ef=64) == points.search(query, 7, ef=64)
         points.delete([5, 6])
+        assert all(point.id not in (5, 6) for point in points.search(vectors[5], 5))
         for is_filtered in (False, True):
             rows = np.arange(ROWS)
             allowed = (rows != 5) & (rows != 6) & ((rows % 3 == 0) | (not is_filtered))

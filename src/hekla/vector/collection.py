@@ -23,6 +23,7 @@ from hekla.vector.payload.part_fields import field_sections
 from hekla.vector.payload.words import words_by
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, Vector, read_id
 from hekla.vector.queries import Nearest, Search
+from hekla.vector.quick import QuickWay, quick_way
 from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, payload_at, record_of, scored_of
 from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
@@ -70,6 +71,7 @@ class Collection:
 
     def __init__(self, store: Store, *, has_upkeep: bool) -> None:
         self._store = store
+        self._quick_ways: dict[str, tuple[Version, QuickWay | None]] = {}  # by vector, for the version they are of
         self._upkeep = Upkeep(store) if has_upkeep and not store.is_read_only else None
 
     @classmethod
@@ -291,8 +293,20 @@ class Collection:
 
         Errors: PointError for a vector that does not fit.
         """
+        if not more or more.keys() == {"ef"}:
+            quick = self._quick_way(using)
+            points = quick.search(vector, limit, more.get("ef")) if quick is not None else None
+            if points is not None:
+                return points
         wanted = more.pop("wanted", ID_ONLY)
         return self.query(Search(Nearest(vector, using), limit, **more), wanted).points
+
+    def _quick_way(self, using: str) -> QuickWay | None:
+        version = self._store.version
+        known = self._quick_ways.get(using)
+        if known is None or known[0] is not version:
+            known = self._quick_ways[using] = (version, quick_way(version, using))
+        return known[1]
 
     @telling_damage
     def query(self, search: Search, wanted: Wanted = WITH_PAYLOAD) -> SearchResult:

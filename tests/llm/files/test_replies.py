@@ -4,7 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hekla.llm.tools import reply_parser
@@ -119,6 +119,7 @@ FRAGMENTS = [
     st.sampled_from([HERMES, MISTRAL, LLAMA3]),
     st.lists(st.one_of(st.text(max_size=5), st.sampled_from(FRAGMENTS)), max_size=12),
 )
+@example(LLAMA3, ['{"name": "f", "arguments": {', "}"])
 def test_nothing_a_model_writes_raises_and_pieces_change_nothing(form: ToolFormat, pieces: list[str]) -> None:
     answer = "".join(pieces)
     assert read(form, [*answer, ""]) == read(form, [answer, ""]) == read(form, [*pieces, ""])

@@ -77,7 +77,8 @@ class CallReader:
 
     def _look(self) -> None:
         """See whether the call begins as usual; if not, wait until it is complete."""
-        if self._depth != 1 and len(self.raw) < _LONGEST_HEAD and (head := _HEAD.match(self.raw)):
+        has_inner = self._depth != 1 or self._end >= 0  # an object inside has begun, maybe ended in the same piece
+        if has_inner and len(self.raw) < _LONGEST_HEAD and (head := _HEAD.match(self.raw)):
             self.name = _text(head[1])
             if self.name:
                 self._streams = True

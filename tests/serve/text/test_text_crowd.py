@@ -68,7 +68,7 @@ def test_every_request_has_one_end_and_nothing_is_left(seed: int) -> None:
                 if turn in (2, 4):
                     world.engines[-1].fail_step = broken()
                     failing = world.engines[-1]
-                    await until(lambda engine=failing: engine.fail_step is None or not engine.has_work)
+                    await until(failing.is_idle)
                     failing.fail_step = None  # where all were gone already, nothing steps into it
                     await until(lambda: world.model.is_ready)
             stayed = [reader for reader in crowd.readers if not reader.was_cancelled]

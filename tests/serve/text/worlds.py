@@ -31,6 +31,10 @@ class FaultyEngine(NgramEngine):
         self.told: list[str] = []
         self.hang: threading.Event | None = None
 
+    def is_idle(self) -> bool:
+        """Return whether nothing is left to do, also because it was closed."""
+        return not self.has_work
+
     def submit(self, request: TextRequest) -> None:
         if self.fail_submit is not None:
             raise self.fail_submit

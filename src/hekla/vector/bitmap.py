@@ -33,6 +33,8 @@ def to_mask(words: Words, rows: int) -> NDArray[np.bool_]:
 
 def of_rows(found: NDArray[Any], rows: int) -> Words:
     """Return the set of the rows listed."""
+    if len(found) < rows // 256:  # few: a word each is sooner set than every row packed
+        return with_rows(nothing(rows), found, rows)
     mask = np.zeros(rows, np.bool_)
     mask[found] = True
     return of_mask(mask)

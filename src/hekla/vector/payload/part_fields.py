@@ -63,14 +63,16 @@ def blocks_of(part: Part, schema: CollectionSchema, *, is_whole: bool = False) -
 def select(part: Part, filter_: Filter, schema: CollectionSchema) -> bitmap.Words:
     """Return the live rows of a part that a filter holds for."""
     chosen = [
-        bitmap.to_mask(
-            Selector(block.rows, block.indexes, _finder(part, block), schema.fields).select(filter_), len(block.rows)
-        )
+        (Selector(block.rows, block.indexes, _finder(part, block), schema.fields).select(filter_), len(block.rows))
         for block in blocks_of(part, schema)
     ]
-    if not chosen:
-        return bitmap.nothing(0)
-    return bitmap.of_mask(np.concatenate(chosen)) & ~part.deleted
+    if len(chosen) == 1:  # a segment is one block
+        words = chosen[0][0]
+    elif chosen:
+        words = bitmap.of_mask(np.concatenate([bitmap.to_mask(words, rows) for words, rows in chosen]))
+    else:
+        words = bitmap.nothing(0)
+    return words if part.live == len(part.rows) else words & ~part.deleted
 
 
 class _finder:  # a function that knows its block

@@ -19,7 +19,6 @@ from hekla.protocols.text_engine import RequestId, Sampling, TextEngineSource, T
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-GEMMA = Path.home() / ".cache/hekla/models/gemma-3-270m-q4_k_m.gguf"
 GREEDY = Sampling(temperature=0)
 
 
@@ -38,10 +37,9 @@ def smollm2() -> Iterator[LlmEngine]:
 @pytest.fixture
 def gemma(tmp_path: Path) -> Path:
     """A folder of Gemma 3, whose attention has a window of 512 tokens on five of six layers."""
-    if not GEMMA.exists():
-        pytest.skip("the model is not here: pull its sample, gemma3")
+    (model,) = version_folder("gemma3").glob("*.gguf")
     (tmp_path / "gemma").mkdir()
-    (tmp_path / "gemma/model.gguf").symlink_to(GEMMA)
+    (tmp_path / "gemma/model.gguf").symlink_to(model)
     return tmp_path / "gemma"
 
 

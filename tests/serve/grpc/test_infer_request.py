@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hekla.base.errors import DtypeError, HeklaError, InputError, ShapeError, UnsupportedError
+from hekla.base.errors import DtypeError, HeklaError, InputError, ShapeError, TooLargeError, UnsupportedError
 from hekla.serve.grpc import open_inference_pb2 as pb
 from hekla.serve.grpc.infer_request import InferRequestDecoder
 from hekla.serve.oip.shared_memory import SharedMemoryRegions
@@ -97,6 +97,7 @@ FAULTS: dict[str, Callable[[pb.ModelInferRequest], object]] = {
     "negative timeout": lambda r: setattr(r.parameters["timeout"], "int64_param", -1),
     "sequence start": lambda r: setattr(r.parameters["sequence_start"], "int64_param", 1),
     "sequence id": lambda r: setattr(r.parameters["sequence_id"], "double_param", 1.0),
+    "long sequence id": lambda r: setattr(r.parameters["sequence_id"], "string_param", "x" * 2000),
     "no value": lambda r: r.parameters["x"].SetInParent(),
     "region type": lambda r: setattr(r.inputs[0].parameters["shared_memory_region"], "int64_param", 1),
     "region size": lambda r: setattr(r.inputs[0].parameters["shared_memory_region"], "string_param", "r"),
@@ -114,13 +115,14 @@ FAULTS: dict[str, Callable[[pb.ModelInferRequest], object]] = {
         ("overflow", ShapeError, r"\$\.inputs\[0\]\.shape"),
         ("output twice", InputError, r"\$\.outputs\[1\]: output 'Y' is requested twice"),
         ("classification", UnsupportedError, r"\$\.outputs\[0\]\.parameters"),
-        ("priority", InputError, r"\$\.parameters\['priority'\]: must be an integer"),
-        ("negative timeout", InputError, r"\$\.parameters\['timeout'\]"),
-        ("sequence start", InputError, r"\$\.parameters\['sequence_start'\]: must be a boolean"),
-        ("sequence id", InputError, r"\$\.parameters\['sequence_id'\]"),
-        ("no value", InputError, r"\$\.parameters\['x'\]: the parameter has no value"),
-        ("region type", InputError, r"\$\.inputs\[0\]\.parameters\['shared_memory_region'\]"),
-        ("region size", InputError, r"\$\.inputs\[0\]\.parameters\['shared_memory_byte_size'\]: is missing"),
+        ("priority", InputError, r"\$\.parameters\.priority: must be a whole number"),
+        ("negative timeout", InputError, r"\$\.parameters\.timeout"),
+        ("sequence start", InputError, r"\$\.parameters\.sequence_start: must be true or false"),
+        ("sequence id", InputError, r"\$\.parameters\.sequence_id"),
+        ("long sequence id", TooLargeError, r"\$\.parameters\.sequence_id"),
+        ("no value", InputError, r"\$\.parameters\.x: the parameter has no value"),
+        ("region type", InputError, r"\$\.inputs\[0\]\.parameters\.shared_memory_region"),
+        ("region size", InputError, r"\$\.inputs\[0\]\.parameters\.shared_memory_byte_size: is missing"),
     ],
 )
 def test_a_fault_is_named_with_its_place(change: str, kind: type[HeklaError], words: str) -> None:

@@ -13,12 +13,13 @@ from hekla.base.dtypes import DType
 from hekla.base.errors import DtypeError, InputError, UnsupportedError
 from hekla.protocols.tensor import Array
 from hekla.serve.grpc import open_inference_pb2 as pb
+from hekla.serve.oip.parameters import read_standing
+from hekla.serve.oip.shared_memory import SharedRange, shared_range
 from hekla.serve.oip.tensors import RawLayout, bytes_array, decode_values, dtype_named
 from hekla.serve.request import SequenceStep, Signature
 
 Value = bool | int | float | str
 
-_REGION, _SIZE, _OFFSET = "shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"
 _CONTENTS = {
     DType.BOOL: "bool_contents",
     DType.INT8: "int_contents",
@@ -33,15 +34,6 @@ _CONTENTS = {
     DType.FP64: "fp64_contents",
     DType.BYTES: "bytes_contents",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SharedRange:
-    """Bytes of a registered shared-memory region."""
-
-    region: str
-    offset: int
-    byte_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +81,7 @@ def plan_of(message: pb.ModelInferRequest, has_raws: bool) -> InferPlan:
             raise InputError(f"input {tensor.name!r} is given twice", where=where)
         seen.add(tensor.name)
         dtype = dtype_named(where, tensor.datatype)
-        place = _shared_range(where, values_of(where, tensor.parameters)) if tensor.parameters else None
+        place = shared_range(values_of(where, tensor.parameters), f"{where}.parameters") if tensor.parameters else None
         has_contents = tensor.HasField("contents")
         if has_contents and has_raws:  # in Triton's words: its example programs look for them
             raise InputError(
@@ -110,7 +102,8 @@ def plan_of(message: pb.ModelInferRequest, has_raws: bool) -> InferPlan:
         message.model_name, message.model_version, tuple(raws), typed, tuple(shared), outputs, shared_outputs
     )
     if message.parameters:
-        _apply_parameters(plan, values_of("$", message.parameters))
+        standing = read_standing(values_of("$", message.parameters))
+        plan.priority, plan.timeout_us, plan.sequence, plan.parameters = standing
     return plan
 
 
@@ -121,7 +114,7 @@ def values_of(where: str, parameters: Any) -> dict[str, Any]:
     for name, parameter in parameters.items():
         kind = parameter.WhichOneof("parameter_choice")
         if kind is None:
-            raise InputError("the parameter has no value", where=f"{where}.parameters[{name!r}]")
+            raise InputError("the parameter has no value", where=f"{where}.parameters.{name}")
         values[name] = getattr(parameter, kind)
     return values
 
@@ -138,47 +131,10 @@ def _outputs(message: pb.ModelInferRequest) -> tuple[tuple[str, ...], dict[str, 
             values = values_of(where, output.parameters)
             if values.get("classification"):
                 raise UnsupportedError("classification of outputs", where=f"{where}.parameters", cure="ask for scores")
-            place = _shared_range(where, values)
+            place = shared_range(values, f"{where}.parameters")
             if place is not None:
                 ranges[output.name] = place
     return tuple(names), ranges
-
-
-def _shared_range(where: str, values: Mapping[str, Value]) -> SharedRange | None:
-    region = values.get(_REGION)
-    if region is None:
-        return None
-    if not isinstance(region, str):
-        raise InputError("must be a string", where=f"{where}.parameters[{_REGION!r}]")
-    if _SIZE not in values:
-        raise InputError("is missing", where=f"{where}.parameters[{_SIZE!r}]")
-    return SharedRange(region, _integer(where, _OFFSET, values.get(_OFFSET, 0)), _integer(where, _SIZE, values[_SIZE]))
-
-
-def _integer(where: str, name: str, value: Value) -> int:
-    if type(value) is not int or value < 0:
-        raise InputError(f"must be an integer of 0 or more, got {value!r}", where=f"{where}.parameters[{name!r}]")
-    return value
-
-
-def _boolean(name: str, value: Value) -> bool:
-    if type(value) is not bool:
-        raise InputError(f"must be a boolean, got {value!r}", where=f"$.parameters[{name!r}]")
-    return value
-
-
-def _apply_parameters(plan: InferPlan, values: dict[str, Value]) -> None:
-    plan.priority = _integer("$", "priority", values.pop("priority", 0))
-    plan.timeout_us = _integer("$", "timeout", values.pop("timeout", 0))
-    sequence_id = values.pop("sequence_id", 0)
-    start = _boolean("sequence_start", values.pop("sequence_start", False))
-    end = _boolean("sequence_end", values.pop("sequence_end", False))
-    if type(sequence_id) not in (int, str):
-        raise InputError("must be an integer or a string", where="$.parameters['sequence_id']")
-    if sequence_id:  # 0 and "" mean: outside any sequence
-        assert isinstance(sequence_id, int | str)
-        plan.sequence = SequenceStep(sequence_id, start, end)
-    plan.parameters = values
 
 
 def _typed(where: str, dtype: DType, shape: list[int], contents: pb.InferTensorContents) -> Array:

@@ -6,9 +6,9 @@ from hekla.base.dtypes import DType
 from hekla.base.errors import EngineError
 from hekla.protocols.tensor import Array, Tensors
 from hekla.serve.grpc import open_inference_pb2 as pb
-from hekla.serve.grpc.infer_plan import InferPlan, SharedRange, TensorAnswer
+from hekla.serve.grpc.infer_plan import InferPlan, TensorAnswer
 from hekla.serve.http2.stream import Buffer
-from hekla.serve.oip.shared_memory import SharedMemoryRegions
+from hekla.serve.oip.shared_memory import SharedMemoryRegions, SharedRange
 from hekla.serve.oip.tensors import encode_raw
 from hekla.serve.request import InferResponse
 

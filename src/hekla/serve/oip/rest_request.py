@@ -14,8 +14,8 @@ import orjson
 
 from hekla.base.errors import InputError, TooLargeError, UnsupportedError, nearest_name, quoted
 from hekla.protocols.tensor import Array
-from hekla.serve.oip.parameters import apply_parameters
-from hekla.serve.oip.shared_memory import SharedMemoryRegions
+from hekla.serve.oip.parameters import read_standing
+from hekla.serve.oip.shared_memory import SharedMemoryRegions, SharedRange, shared_range
 from hekla.serve.oip.tensors import CopyCount, decode_raw, decode_values, dtype_named
 from hekla.serve.request import InferRequest
 
@@ -27,22 +27,13 @@ _LONGEST_NAME = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class SharedMemoryTarget:
-    """Where in a region an output is to be written."""
-
-    region: str
-    byte_size: int
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
 class Wanted:
     """How the client wants its outputs: as binary by name or all of them, or written to shared memory."""
 
     all_binary: bool = False
     binary: frozenset[str] = frozenset()
     json: frozenset[str] = frozenset()
-    shared: tuple[tuple[str, SharedMemoryTarget], ...] = ()
+    shared: tuple[tuple[str, SharedRange], ...] = ()
 
 
 _PLAIN = Wanted()
@@ -78,7 +69,7 @@ def decode_infer(
     parameters = _parameters(document, "$")
     wanted = _PLAIN
     if parameters:
-        apply_parameters(request, parameters)
+        request.priority, request.timeout_us, request.sequence, request.parameters = read_standing(parameters)
     if parameters or "outputs" in document:
         wanted, request.outputs = _outputs(document, parameters)
     return request, wanted
@@ -127,7 +118,7 @@ def _inputs(
                 inputs[name] = decode_raw(where, dtype, shape, chunk, copies)
                 position += len(chunk)
                 continue
-            target = shared_memory_target(parameters, f"{where}.parameters")
+            target = shared_range(parameters, f"{where}.parameters")
             if target is not None:
                 _no_data(item, where)
                 view = regions.read(target.region, target.offset, target.byte_size)
@@ -166,7 +157,7 @@ def _outputs(document: dict[str, Any], parameters: dict[str, Any]) -> tuple[Want
     names: list[str] = []
     binary: set[str] = set()
     json: set[str] = set()
-    shared: list[tuple[str, SharedMemoryTarget]] = []
+    shared: list[tuple[str, SharedRange]] = []
     for index, item in enumerate(listed):
         where = f"$.outputs[{index}]"
         if not isinstance(item, dict):
@@ -188,26 +179,10 @@ def _outputs(document: dict[str, Any], parameters: dict[str, Any]) -> tuple[Want
             if not isinstance(as_binary, bool):
                 raise InputError("must be true or false", where=f"{where}.parameters.binary_data")
             (binary if as_binary else json).add(name)
-        target = shared_memory_target(given, f"{where}.parameters")
+        target = shared_range(given, f"{where}.parameters")
         if target is not None:
             shared.append((name, target))
     return Wanted(all_binary, frozenset(binary), frozenset(json), tuple(shared)), tuple(names)
-
-
-def shared_memory_target(parameters: dict[str, Any], where: str) -> SharedMemoryTarget | None:
-    """Return the place in shared memory that a tensor's parameters name, if they do. Errors: InputError."""
-    region = parameters.get("shared_memory_region")
-    if region is None:
-        return None
-    if not isinstance(region, str):
-        raise InputError("must be a string", where=f"{where}.shared_memory_region")
-    numbers = []
-    for key in ("shared_memory_byte_size", "shared_memory_offset"):
-        value = parameters.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise InputError(f"must be a whole number of 0 or more, got {quoted(value)}", where=f"{where}.{key}")
-        numbers.append(value)
-    return SharedMemoryTarget(region, numbers[0], numbers[1])
 
 
 def _parameters(item: dict[str, Any], where: str) -> dict[str, Any]:

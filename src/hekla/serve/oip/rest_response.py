@@ -10,8 +10,8 @@ from hekla.base.errors import EngineError, HeklaError
 from hekla.protocols.tensor import Array
 from hekla.serve.http.message import Buffer, Response
 from hekla.serve.oip.rest_plan import BinaryAnswer, JsonAnswer, Plan
-from hekla.serve.oip.rest_request import SharedMemoryTarget, Wanted
-from hekla.serve.oip.shared_memory import SharedMemoryRegions
+from hekla.serve.oip.rest_request import Wanted
+from hekla.serve.oip.shared_memory import SharedMemoryRegions, SharedRange
 from hekla.serve.oip.tensors import element_bytes, encode_raw
 from hekla.serve.request import InferResponse
 from hekla.serve.status import status_of
@@ -139,7 +139,7 @@ def _check_finite(name: str, data: object) -> None:
         )
 
 
-def _write_shared(array: Array, target: SharedMemoryTarget, regions: SharedMemoryRegions) -> dict[str, Any]:
+def _write_shared(array: Array, target: SharedRange, regions: SharedMemoryRegions) -> dict[str, Any]:
     written = regions.write(target.region, target.offset, target.byte_size, encode_raw(array))
     return {
         "shared_memory_region": target.region,

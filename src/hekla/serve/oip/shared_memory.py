@@ -8,12 +8,14 @@ cannot change what was checked. The price is one copy, which is counted as such.
 import os
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hekla.base.errors import ConflictError, InputError, NotFoundError, TooLargeError
+from hekla.base.errors import ConflictError, InputError, NotFoundError, TooLargeError, quoted
 
 _KEY = re.compile(r"/?[^/\0]{1,254}")
 _MAX_REGIONS = 1024
@@ -28,6 +30,33 @@ class Region:
     key: str
     offset: int
     byte_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRange:
+    """Bytes of a registered region: where an input lies, or where an output is to be written."""
+
+    region: str
+    offset: int
+    byte_size: int
+
+
+def shared_range(parameters: Mapping[str, Any], where: str) -> SharedRange | None:  # Any: what a client sent
+    """Return the bytes of a region that a tensor's parameters name, if they do. Errors: InputError."""
+    region = parameters.get("shared_memory_region")
+    if region is None:
+        return None
+    if not isinstance(region, str):
+        raise InputError("must be a string", where=f"{where}.shared_memory_region")
+    if "shared_memory_byte_size" not in parameters:
+        raise InputError("is missing", where=f"{where}.shared_memory_byte_size")
+    numbers = []
+    for key in ("shared_memory_offset", "shared_memory_byte_size"):
+        value = parameters.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise InputError(f"must be a whole number of 0 or more, got {quoted(value)}", where=f"{where}.{key}")
+        numbers.append(value)
+    return SharedRange(region, *numbers)
 
 
 class SharedMemoryRegions:

@@ -187,8 +187,8 @@ _LONG = "x" * 5_000_000
          "0 or more, got -1"),
         (_x(parameters={"shared_memory_region": 1}), "$.inputs[0].parameters.shared_memory_region: must be a string"),
         (_x(parameters={"shared_memory_region": "r"}), "$.inputs[0].parameters.shared_memory_byte_size: is missing"),
-        (_x(parameters={"shared_memory_region": "r", "shared_memory_byte_size": 4}), "$.inputs[0].data: the tensor is given in two ways; leave "
-         "`data` out"),
+        (_x(parameters={"shared_memory_region": "r", "shared_memory_byte_size": 4}),
+         "$.inputs[0].data: the tensor is given in two ways; leave `data` out"),
         ({"inputs": [_x()["inputs"][0], _x()["inputs"][0]]}, "$.inputs[1].name: input 'x' is given twice"),  # type: ignore[index]  # a list
         ({**_x(), "id": 1}, "$.id: must be a string"),
         ({**_x(), "parameters": []}, "$.parameters: must be an object"),

@@ -4,8 +4,6 @@ As `hekla.serve.oip.rest_line` does it for REST: the calls of one plan that came
 joined, run and answered together; whatever is not as expected sends each of them the ordinary way.
 """
 
-import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,13 +16,12 @@ from hekla.serve.grpc.infer_response import one_tensor_message
 from hekla.serve.http2.stream import Buffer
 from hekla.serve.oip.join import PlannedTensor, join_binary
 from hekla.serve.oip.tensors import encode_raw
+from hekla.serve.oip.turn import Turn
 from hekla.serve.service import Express
-
-_TURN_S = 2e-3  # so long may batches hold the event loop before it looks at its sockets again
-_log = logging.getLogger(__name__)
 
 # How a call takes the ordinary way after all. Never raises.
 Ordinary = Callable[[UnaryCall, ScannedMessage], None]
+_Request = tuple[UnaryCall, ScannedMessage, float]  # and when it was received, by time.monotonic()
 
 
 class GrpcLine:
@@ -32,50 +29,30 @@ class GrpcLine:
 
     def __init__(self, plan: InferPlan, express: Express, ordinary: Ordinary) -> None:
         self.express = express
-        self._plan, self._ordinary = plan, ordinary
+        self._plan = plan
         self._tensors = _planned(plan)
         self._sizes = [tensor.stop - tensor.start for tensor in self._tensors]
         self._rows = self._tensors[0].shape[0] if self._tensors and self._tensors[0].shape else 0
-        self._most = express.max_rows // self._rows if self._rows else 0  # calls of one batch
-        self._calls: list[tuple[UnaryCall, ScannedMessage, float]] = []
+        self._turn = Turn[_Request, bytes | list[Buffer]](
+            express,
+            plan.model,
+            self._rows,
+            answers=self._messages,
+            respond=lambda request, message: request[0].respond(message),
+            ordinary=lambda request: ordinary(request[0], request[1]),
+            received_s=lambda request: request[2],
+        )
 
     def takes(self, call: UnaryCall, scanned: ScannedMessage) -> bool:
         """Queue a call for the batch of this turn; False if it must go the ordinary way."""
-        if self._plan.last_answer is None or not self._most or call.deadline_s or call.head.metadata:
+        if self._plan.last_answer is None or not self._turn.most or call.deadline_s or call.head.metadata:
             return False
         if [size for _, size in scanned.spans] != self._sizes or not self.express.enter():
             return False
-        self._calls.append((call, scanned, time.monotonic()))
-        if len(self._calls) == 1:
-            asyncio.get_running_loop().call_soon(self._flush)
+        self._turn.add((call, scanned, time.monotonic()))
         return True
 
-    def _flush(self) -> None:
-        until_s = time.monotonic() + _TURN_S
-        while self._calls:
-            calls = self._calls[: self._most]
-            del self._calls[: self._most]
-            try:
-                messages = self._messages(calls)
-            # A boundary: nobody stays unanswered because of it.
-            except Exception:  # noqa: BLE001 - logged with its trace
-                _log.exception("a batch of model %s could not be answered at once", self._plan.model)
-                messages = None
-            if messages is None:
-                self.express.leave(len(calls))
-                for call, scanned, _ in calls:
-                    self._ordinary(call, scanned)
-            else:
-                self.express.answered(self._rows * len(calls), [received_s for _, _, received_s in calls])
-                for (call, _, _), answer in zip(calls, messages, strict=True):
-                    _respond(call, answer)
-            if self._calls and time.monotonic() > until_s:
-                asyncio.get_running_loop().call_soon(self._flush)
-                return
-
-    def _messages(
-        self, calls: Sequence[tuple[UnaryCall, ScannedMessage, float]]
-    ) -> Sequence[bytes | list[Buffer]] | None:
+    def _messages(self, calls: Sequence[_Request]) -> Sequence[bytes | list[Buffer]] | None:
         """Return the answers to calls that entered; None if they must go the ordinary way."""
         pieces_of: list[list[memoryview]] = [[] for _ in self._tensors]
         for _, scanned, _ in calls:
@@ -83,29 +60,16 @@ class GrpcLine:
             for pieces, (start, size) in zip(pieces_of, scanned.spans, strict=True):
                 pieces.append(view[start : start + size])
         inputs, copied_bytes = join_binary(self._tensors, pieces_of)
-        rows = self._rows * len(calls)
-        outputs = self.express.run(inputs, rows, copied_bytes)
+        outputs = self.express.run(inputs, self._rows * len(calls), copied_bytes)
         answer = self._plan.last_answer
-        if outputs is None or answer is None or answer.version != self.express.version:
-            return None
-        array = outputs.get(answer.name)
-        if array is None or (not self._plan.outputs and len(outputs) != 1):
-            return None
-        if answer.shape[:1] != (self._rows,) or array.shape != (rows, *answer.shape[1:]) or array.dtype != answer.dtype:
+        array = self._turn.array_of(outputs, answer, len(calls), is_only=not self._plan.outputs)
+        if answer is None or array is None:
             return None
         parts = _parts(array, len(calls))
         return [
             one_tensor_message(answer.head, scanned.request_id, raw)
             for (_, scanned, _), raw in zip(calls, parts, strict=True)
         ]
-
-
-def _respond(call: UnaryCall, message: bytes | list[Buffer]) -> None:
-    try:
-        call.respond(message)
-    # A request's boundary: the others of its batch do not suffer.
-    except Exception:  # noqa: BLE001 - logged with its trace
-        _log.exception("an answer could not be handed over")
 
 
 def has_line(plan: InferPlan) -> bool:

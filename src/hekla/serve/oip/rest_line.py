@@ -3,15 +3,9 @@
 All requests of one plan that came in one turn of the event loop are parsed by one call, run by one, written by one:
 
     [n n n] [n n n] [n n n]   ->  one JSON list of lists, one array (3, 3), one engine call, one JSON text, cut in three
-
-Nothing is decided here for a request that is not as expected: it, and all that shared its batch, go the ordinary way,
-one by one, and get the answer or the error that they would have got alone.
 """
 
-import asyncio
-import logging
 import math
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -21,16 +15,16 @@ from hekla.protocols.tensor import Array, Tensors
 from hekla.serve.http.message import Buffer, Exchange, Response
 from hekla.serve.oip.join import join_binary
 from hekla.serve.oip.rest_plan import BinaryAnswer, JsonAnswer, Plan
+from hekla.serve.oip.turn import Turn
 from hekla.serve.service import Express
 
-_log = logging.getLogger(__name__)
 _OPEN, _CLOSE = b"[]"
 _BINARY = b"application/octet-stream"
 _COMPRESSED_BYTES = 1024  # from here on answers are compressed for clients that ask
-_TURN_S = 2e-3  # so long may batches hold the event loop before it looks at its sockets again
 
 # How a request, with its payload, takes the ordinary way after all. Never raises.
 Ordinary = Callable[[Exchange, bytes | memoryview], None]
+_Request = tuple[Exchange, bytes | memoryview]
 
 
 class Line:
@@ -38,11 +32,17 @@ class Line:
 
     def __init__(self, plan: Plan, express: Express, ordinary: Ordinary) -> None:
         self.express = express
-        self._plan, self._ordinary = plan, ordinary
+        self._plan = plan
         self._rows = plan.tensors[0].shape[0] if plan.tensors[0].shape else 0
-        self._most = express.max_rows // self._rows if self._rows else 0  # requests of one batch
-        self._exchanges: list[Exchange] = []
-        self._payloads: list[bytes | memoryview] = []
+        self._turn = Turn[_Request, Response](
+            express,
+            plan.request.model,
+            self._rows,
+            answers=self._responses,
+            respond=lambda request, response: request[0].respond(response),
+            ordinary=lambda request: ordinary(*request),
+            received_s=lambda request: request[0].received_s,
+        )
 
     def takes(self, exchange: Exchange, payload: bytes | memoryview) -> bool:
         """Queue a request for the batch of this turn; False if it must go the ordinary way.
@@ -50,7 +50,7 @@ class Line:
         The payload is the text of its numbers, or the bytes behind its JSON header.
         """
         answer = self._plan.last_answer
-        if answer is None or not self._most:
+        if answer is None or not self._turn.most:
             return False
         if not self._plan.is_binary and not _is_one_list(payload):
             return False
@@ -58,39 +58,12 @@ class Line:
             return False
         if not self.express.enter():
             return False
-        self._exchanges.append(exchange)
-        self._payloads.append(payload)
-        if len(self._exchanges) == 1:
-            asyncio.get_running_loop().call_soon(self._flush)
+        self._turn.add((exchange, payload))
         return True
 
-    def _flush(self) -> None:
-        until_s = time.monotonic() + _TURN_S
-        while self._exchanges:
-            exchanges, payloads = self._exchanges[: self._most], self._payloads[: self._most]
-            del self._exchanges[: self._most], self._payloads[: self._most]
-            try:
-                responses = self._responses(exchanges, payloads)
-            # A boundary: nobody stays unanswered because of it.
-            except Exception:  # noqa: BLE001 - logged with its trace
-                _log.exception("a batch of model %s could not be answered at once", self._plan.request.model)
-                responses = None
-            if responses is None:
-                self.express.leave(len(exchanges))
-                for exchange, payload in zip(exchanges, payloads, strict=True):
-                    self._ordinary(exchange, payload)
-            else:
-                self.express.answered(self._rows * len(exchanges), [exchange.received_s for exchange in exchanges])
-                for exchange, response in zip(exchanges, responses, strict=True):
-                    _respond(exchange, response)
-            if self._exchanges and time.monotonic() > until_s:
-                asyncio.get_running_loop().call_soon(self._flush)
-                return
-
-    def _responses(
-        self, exchanges: Sequence[Exchange], payloads: Sequence[bytes | memoryview]
-    ) -> Sequence[Response] | None:
+    def _responses(self, requests: Sequence[_Request]) -> Sequence[Response] | None:
         """Return the responses to requests that entered; None if they must go the ordinary way."""
+        payloads = [payload for _, payload in requests]
         copied_bytes = 0
         inputs: Tensors | None
         tensors = self._plan.tensors
@@ -103,20 +76,15 @@ class Line:
             inputs, copied_bytes = join_binary(tensors, pieces)
         if inputs is None:
             return None
-        rows = self._rows * len(exchanges)
-        outputs = self.express.run(inputs, rows, copied_bytes)
+        outputs = self.express.run(inputs, self._rows * len(requests), copied_bytes)
         answer = self._plan.last_answer
-        if outputs is None or answer is None or answer.version != self.express.version:
-            return None
-        array = outputs.get(answer.name)
-        if array is None or (not self._plan.request.outputs and len(outputs) != 1):
-            return None
-        if answer.shape[:1] != (self._rows,) or array.shape != (rows, *answer.shape[1:]) or array.dtype != answer.dtype:
+        array = self._turn.array_of(outputs, answer, len(requests), is_only=not self._plan.request.outputs)
+        if answer is None or array is None:
             return None
         if isinstance(answer, BinaryAnswer):
-            bodies = _binary_bodies(answer, array, len(exchanges))
+            bodies = _binary_bodies(answer, array, len(requests))
             return [Response(200, body, _BINARY, answer.http_headers) for body in bodies]
-        texts = _json_bodies(answer, array, len(exchanges))
+        texts = _json_bodies(answer, array, len(requests))
         return None if texts is None else [Response(200, text) for text in texts]
 
     def _parsed(self, texts: Sequence[bytes | memoryview]) -> Tensors | None:
@@ -133,14 +101,6 @@ class Line:
             if not math.isfinite(self._plan.quietly(flat.dot, flat)):  # a number may have become infinite
                 return None
         return {tensor.name: numbers.reshape(-1, *tensor.shape[1:])}
-
-
-def _respond(exchange: Exchange, response: Response) -> None:
-    try:
-        exchange.respond(response)
-    # A request's boundary: the others of its batch do not suffer.
-    except Exception:  # noqa: BLE001 - logged with its trace
-        _log.exception("an answer could not be handed over")
 
 
 def _is_one_list(text: bytes | memoryview) -> bool:

@@ -1,13 +1,16 @@
 """`hekla build`: a kernel as an object, a library, a program or an image, for any target."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hekla.base.errors import ConfigError, nearest_name
 from hekla.cli.explain import With, named_values
 from hekla.cli.screen import AsJson, write_json
+
+if TYPE_CHECKING:  # hekla.lang loads when it is asked for
+    from hekla.lang.kernel import Kernel
 
 KINDS = ("object", "shared", "executable", "flat", "image")
 
@@ -58,7 +61,7 @@ def build(
     typer.echo(f"{output}: {len(made.content)} bytes; {made.flash_bytes} stored, {made.ram_bytes} written to")
 
 
-def _kernel(what: str):  # type: ignore[no-untyped-def]  # a Kernel; hekla.lang loads when asked for
+def _kernel(what: str) -> "Kernel":
     from hekla.lang.files import kernel_in, kernels_in
 
     file, _, name = what.rpartition(":")

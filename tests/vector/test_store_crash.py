@@ -14,15 +14,13 @@ from hekla.vector.point import Point
 from hekla.vector.rows import AnyArray, Rows, ids_of
 from hekla.vector.schema import CollectionSchema, VectorSchema
 from hekla.vector.segment import Segment
-from hekla.vector.store import Changes, Store, create_store, open_store
+from hekla.vector.store import Changes, SegmentPlan, Store, create_store, open_store
 
 SCHEMA = CollectionSchema({"": VectorSchema(2, "l2")})
 Contents = dict[int, float]
 
 
-def nothing_built(
-    rows: Rows, schema: CollectionSchema, is_optimised: bool, same: Segment | None
-) -> Mapping[str, AnyArray]:
+def nothing_built(plan: SegmentPlan) -> Mapping[str, AnyArray]:
     return {}
 
 

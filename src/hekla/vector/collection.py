@@ -29,7 +29,7 @@ from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
 from hekla.vector.scoring import sparse_sections
 from hekla.vector.segment import Segment
-from hekla.vector.store import Changes, Store, create_store, open_store
+from hekla.vector.store import Changes, SegmentPlan, Store, create_store, open_store
 from hekla.vector.upkeep import Upkeep, merge_once
 from hekla.vector.version import Version
 
@@ -472,10 +472,10 @@ def delete_collection(folder: Path | str) -> None:
     shutil.rmtree(folder)
 
 
-def _sections(rows: Rows, schema: CollectionSchema, is_optimised: bool, same: Segment | None) -> Mapping[str, AnyArray]:
+def _sections(plan: SegmentPlan) -> Mapping[str, AnyArray]:
     """Return what is stored over a segment's rows."""
-    graphs = graph_sections(rows, schema, same) if is_optimised else {}
-    return {**graphs, **field_sections(rows, schema.fields), **sparse_sections(rows)}
+    graphs = graph_sections(plan.rows, plan.schema, plan.same) if plan.is_optimised else {}
+    return {**graphs, **field_sections(plan.rows, plan.schema.fields), **sparse_sections(plan.rows)}
 
 
 def _is_optimised(source: object) -> bool:

@@ -36,8 +36,26 @@ from hekla.vector.segment import (
 )
 from hekla.vector.version import Part, Tail, Version, whole
 
-# What is built over a segment's rows and stored with them. The segments it is made from, where rows stay as they were.
-BuildSections = Callable[[Rows, CollectionSchema, bool, Segment | None], Mapping[str, AnyArray]]
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlan:
+    """What a new segment is made of."""
+
+    rows: Rows
+    schema: CollectionSchema
+    is_optimised: bool  # with graphs, where they pay
+    old: Sequence[Part]  # whose rows they are, in order
+    kept: Sequence[AnyArray]  # which rows of each, rising
+
+    @property
+    def same(self) -> Segment | None:
+        """The segment whose very rows these are, None where there is none."""
+        source = self.old[0].source
+        is_same = len(self.old) == 1 and len(self.rows) == len(self.old[0].rows)
+        return source if is_same and isinstance(source, Segment) else None
+
+
+BuildSections = Callable[[SegmentPlan], Mapping[str, AnyArray]]  # what is stored over a segment's rows, beside them
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +256,7 @@ class Store:
         segment: Segment | None = None
         if sum(len(rows) for rows in kept):
             rows = concatenated([part.rows.take(live) for part, live in zip(old, kept, strict=True) if len(live)])
-            same = old[0].source if len(old) == 1 and len(kept[0]) == len(old[0].rows) else None
-            sections = self._build(rows, self.schema, is_optimised, same if isinstance(same, Segment) else None)
+            sections = self._build(SegmentPlan(rows, self.schema, is_optimised, old, kept))
             path = segment_path(self.folder, number)
             about = {"number": number, "is_optimised": is_optimised}
             size = write_segment(self._disk, path, rows, sections, about)

@@ -1,5 +1,6 @@
-"""python -m benchmarks.vector: our indexes beside their peers on one seeded set, one process each, one after the
-other.
+"""python -m benchmarks.vector: our indexes beside their peers on one set, one process each, one after the other.
+
+Each is built with --threads threads where it can, and searched with one and with --threads.
 """
 
 import argparse
@@ -8,18 +9,40 @@ import math
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.vector import environments
-from benchmarks.vector.sets import VectorSet, clustered, local_intrinsic_dimension, low_rank_unit
+from benchmarks.vector.sets import VectorSet, clustered, local_intrinsic_dimension, low_rank_unit, sentences
 
 TARGETS = (0.90, 0.95, 0.99)
-PEERS = ("symphonyqg", "symphonyqg8", "svs", "faiss_ivfpq", "faiss_hnsw", "usearch", "hnswlib")
-SETS = {"clustered": clustered, "unit": low_rank_unit}
+PEERS = ("symphonyqg", "symphonyqg8", "svs", "faiss_ivfpq", "faiss_hnsw", "faiss_hnsw_flat", "usearch", "hnswlib")
+SETS = {"clustered": clustered, "unit": low_rank_unit, "sentences": sentences}
 
-Result = dict[str, object]
+Points = Sequence[tuple[int, float, float]]  # (knob, recall, queries a second)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one index came to: `measure.report`, read again."""
+
+    name: str
+    settings: str
+    build_cpu_s: float
+    build_s: float
+    bytes: float
+    points: Mapping[int, Points]  # by threads
+
+
+def read_result(line: str) -> Result:
+    """Return the result that a process printed."""
+    given = json.loads(line)
+    points = {int(threads): [tuple(point) for point in found] for threads, found in given.pop("points").items()}
+    return Result(points=points, **given)
 
 
 def stored(name: str, rows: int) -> Path:
@@ -28,65 +51,87 @@ def stored(name: str, rows: int) -> Path:
     if not path.exists():
         environments.cache().mkdir(parents=True, exist_ok=True)
         made = SETS[name](rows)
-        np.savez(path, rows=made.rows, queries=made.queries, nearest=made.nearest)
+        unfinished = path.with_suffix(".new.npz")
+        np.savez(unfinished, rows=made.rows, queries=made.queries, nearest=made.nearest)
+        unfinished.rename(path)
     return path
 
 
-def rate_at(points: list[list[float]], target: float, column: int) -> float | None:
+def rate_at(points: Points, target: float) -> float | None:
     """Return the rate at a recall, between the two points around it (the rate's logarithm is taken as straight)."""
-    best = [p for p in points if p[1] >= target]
+    best = [(recall, rate) for _, recall, rate in points if recall >= target]
     if not best:
         return None
-    after = max(best, key=lambda p: p[column])
-    before = max((p for p in points if p[1] < target), key=lambda p: p[1], default=None)
-    if before is None or before[column] <= after[column]:
-        return after[column]
-    share = (target - before[1]) / (after[1] - before[1])
-    return math.exp(math.log(before[column]) * (1 - share) + math.log(after[column]) * share)
+    after = max(best, key=lambda point: point[1])
+    under = [(recall, rate) for _, recall, rate in points if recall < target]
+    before = max(under, default=None)
+    if before is None or before[1] <= after[1]:
+        return after[1]
+    share = (target - before[0]) / (after[0] - before[0])
+    return math.exp(math.log(before[1]) * (1 - share) + math.log(after[1]) * share)
 
 
-def row(result: Result, column: int) -> str:
+def header(threads: Sequence[int]) -> str:
+    """Return the table's first two lines."""
+    rates = [f"{count} thread{'s' * (count > 1)}: q/s at {t:.2f}" for count in threads for t in TARGETS]
+    cells = ["index", *rates, "most", "bytes", "build CPU s", "build s"]
+    return f"| {' | '.join(cells)} |\n{'|---' * len(cells)}|"
+
+
+def row(result: Result) -> str:
     """Return a line of the table."""
-    points = result["points"]
-    assert isinstance(points, list)
-    rates = " | ".join("-" if (r := rate_at(points, t, column)) is None else f"{r:,.0f}" for t in TARGETS)
-    top = max(p[1] for p in points)
-    return f"| {result['name']} | {rates} | {top:.4f} | {result['bytes']:.0f} | {result['build_cpu_s']:.1f} |"
+    rates = [rate_at(points, target) for points in result.points.values() for target in TARGETS]
+    cells = ["-" if rate is None else f"{rate:,.0f}" for rate in rates]
+    top = max(recall for points in result.points.values() for _, recall, _ in points)
+    sizes = f"{top:.4f} | {result.bytes:.0f} | {result.build_cpu_s:.1f} | {result.build_s:.1f}"
+    return f"| {result.name} | {' | '.join(cells)} | {sizes} |"
+
+
+def measured(name: str, path: Path, threads: int) -> tuple[list[Result], str]:
+    """Return the results of one process, and why it failed ("": it did not)."""
+    peer = [str(environments.python()), str(environments.PEERS / "run.py"), name, str(path), str(threads)]
+    ours = [sys.executable, "-m", "benchmarks.vector.ours", str(path), str(threads)]
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "HEKLA_THREADS")
+    environment = {**os.environ, **dict.fromkeys(names, str(threads))}
+    command = ours if name == "ours" else peer
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    results = [read_result(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if not done.returncode:
+        return results, ""
+    return results, (done.stderr.strip() or f"ended by signal {-done.returncode}").splitlines()[-1]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.vector", description=__doc__)
     parser.add_argument("--set", choices=SETS, default="clustered")
     parser.add_argument("--rows", type=int, default=50_000)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default=",".join(("ours", *PEERS)), help="ours and peers, with commas")
     parser.add_argument("--points", action="store_true", help="print every point measured, recall beside each rate")
+    parser.add_argument("--prepare", action="store_true", help="make the set and its exact answers, measure nothing")
     options = parser.parse_args()
     path = stored(options.set, options.rows)
     with np.load(path) as file:
         some = VectorSet(path.stem, file["rows"], file["queries"], file["nearest"])
-        dimension = local_intrinsic_dimension(some)
-    threads = str(options.threads)
-    print(f"{path.stem}: local intrinsic dimension {dimension:.1f}, {threads} thread(s), recall@10")
-    print("| index | " + " | ".join(f"q/s at {t:.2f}" for t in TARGETS) + " | most | bytes | build CPU s |")
-    print("|---|" + "---|" * (len(TARGETS) + 3))
+    dimension = local_intrinsic_dimension(some)
+    shape = f"{len(some.rows):,} x {some.rows.shape[1]}"
+    del some
+    print(f"{path.stem}: {shape}, local intrinsic dimension {dimension:.1f}, recall@10")
+    if options.prepare:
+        return
+    started, settings = time.monotonic(), []
+    print(f"\n{header(sorted({1, options.threads}))}")
     for name in options.only.split(","):
-        peer = [str(environments.python()), str(environments.PEERS / "run.py"), name, str(path), threads]
-        command = [sys.executable, "-m", "benchmarks.vector.ours", str(path), threads] if name == "ours" else peer
-        environment = {
-            **os.environ,
-            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "HEKLA_THREADS"), threads),
-        }
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode:
-            print(f"| {name} failed: {done.stderr.strip().splitlines()[-1]} |")
-        for line in done.stdout.splitlines():
-            if line.startswith("{"):
-                result: Result = json.loads(line)
-                print(row(result, 2 if options.threads == 1 else 3), flush=True)
-                if options.points:
-                    for knob, recall, cpu, clock in result["points"]:  # type: ignore[attr-defined]  # a list of JSON
-                        print(f"    {knob}: recall {recall:.4f}, {cpu:,.0f} per CPU second, {clock:,.0f} per second")
+        results, failure = measured(name, path, options.threads)
+        for result in results:
+            print(row(result), flush=True)
+            settings.append(f"{result.name}: {result.settings}")
+            for threads, points in result.points.items() if options.points else ():
+                for knob, recall, rate in points:
+                    print(f"    {threads} thread(s), {knob}: recall {recall:.4f}, {rate:,.0f} a second")
+        if failure:
+            print(f"| {name} failed: {failure[:160]} |", flush=True)
+    print("\nSettings. " + "; ".join(dict.fromkeys(settings)) + f". {time.monotonic() - started:.0f} s in all.")
 
 
 if __name__ == "__main__":

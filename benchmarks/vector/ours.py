@@ -2,32 +2,34 @@
 
 import sys
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from benchmarks.vector.measure import K, report, sweep, timed
+from benchmarks.vector.measure import K, report, timed
 from hekla.vector.index import GraphIndex, GraphOptions, Metric, build_graph
 
 EFS = (10, 12, 14, 17, 20, 24, 28, 34, 40, 48, 56, 68, 80, 96, 112, 136, 160, 192, 224, 320, 448)
 
 
 def main() -> None:
-    stored = np.load(sys.argv[1])
+    with np.load(sys.argv[1]) as stored:
+        rows, queries, nearest = stored["rows"], stored["queries"], stored["nearest"]
     threads = int(sys.argv[2])
-    rows, queries, nearest = stored["rows"], stored["queries"], stored["nearest"]
 
-    def measured(name: str, index: GraphIndex, cpu: float) -> None:
-        def search(ef: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
-            return index.search_many(queries, K, ef=ef, threads=threads).rows
+    def measured(name: str, index: GraphIndex, took: tuple[float, float]) -> None:
+        def search(ef: int, count: int) -> Any:  # Any: as measure.Search
+            return index.search_many(queries, K, ef=ef, threads=count).rows
 
-        report(name, cpu, index.bytes_per_vector, sweep(search, EFS, nearest))
+        report(name, "degree 32, ef swept", took, index.bytes_per_vector, search, EFS, nearest, threads)
 
     for bits in (2, 1):
-        index, cpu = timed(partial(build_graph, rows, Metric.L2, GraphOptions(bits=bits), threads=threads))
-        measured(f"hekla, codes of {bits} bit{'s' * (bits > 1)} beside the node", index, cpu)
+        index, took = timed(partial(build_graph, rows, Metric.L2, GraphOptions(bits=bits), threads=threads))
+        measured(f"hekla, codes of {bits} bit{'s' * (bits > 1)} beside the node", index, took)
     for own in (16, 8, 4):
         small, more = timed(partial(index.compacted, own, threads=threads))
-        measured(f"hekla compact, own codes of {own} bits", small, cpu + more)
+        measured(f"hekla compact, own codes of {own} bits", small, (took[0] + more[0], took[1] + more[1]))
+        del small
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.vector.sentences import stored as stored_sentences
+
 CLUSTERS = 200
 
 
@@ -52,6 +54,17 @@ def low_rank_unit(
     return with_answers(f"unit-{n}x{dimension}", points[:n].copy(), points[n:].copy())
 
 
+def sentences(n: int, *, queries: int = 1000) -> VectorSet:
+    """Return MiniLM's vectors of the first n sentences of `benchmarks.vector.sentences`; the last are the queries.
+
+    Errors: ValueError where n is more than there are.
+    """
+    vectors = stored_sentences()[1]
+    if n > len(vectors) - queries:
+        raise ValueError(f"the set has {len(vectors) - queries} sentences, {n} are wanted")
+    return with_answers(f"sentences-{n}x{vectors.shape[1]}", vectors[:n].copy(), vectors[-queries:].copy())
+
+
 def with_answers(name: str, rows: NDArray[np.float32], queries: NDArray[np.float32], k: int = 10) -> VectorSet:
     """Return a set with each query's k nearest rows by squared Euclidean distance, found exactly."""
     squares = np.einsum("ij,ij->i", rows, rows)
@@ -67,10 +80,14 @@ def with_answers(name: str, rows: NDArray[np.float32], queries: NDArray[np.float
 def local_intrinsic_dimension(found: VectorSet, k: int = 100, sample: int = 200) -> float:
     """Return the maximum-likelihood estimate (Levina and Bickel, 2004), averaged over some rows."""
     squares = np.einsum("ij,ij->i", found.rows, found.rows)
-    some = found.rows[:sample]
-    distances = np.maximum(squares - 2 * (some @ found.rows.T) + squares[:sample, None], 0)
-    near = np.sqrt(np.sort(distances, axis=1)[:, 1 : k + 1])
-    return float((1 / np.log(near[:, -1:] / near[:, :-1]).mean(axis=1)).mean())
+    estimates: list[float] = []
+    for start in range(0, min(sample, len(found.rows)), 50):
+        some = slice(start, min(start + 50, sample))
+        distances = squares - 2 * (found.rows[some] @ found.rows.T) + squares[some, None]
+        near = np.sort(np.partition(distances, k, axis=1)[:, : k + 1], axis=1)[:, 1:]
+        roots = np.sqrt(np.maximum(near, 1e-12))
+        estimates += (1 / np.log(roots[:, -1:] / roots[:, :-1]).mean(axis=1)).tolist()
+    return float(np.mean(estimates))
 
 
 def recall(found: NDArray[np.integer], nearest: NDArray[np.int64]) -> float:

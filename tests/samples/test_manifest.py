@@ -50,7 +50,7 @@ def test_a_model_comes_after_what_it_is_made_of() -> None:
 
 
 def test_no_name_means_those_that_are_pulled_by_default() -> None:
-    assert {model.name for model in chosen_models([], MODELS)} == MODELS.keys() - {"gemma3", "minilm"}
+    assert {model.name for model in chosen_models([], MODELS)} == MODELS.keys() - {"gemma3"}
 
 
 def test_a_misspelled_name_is_refused_with_the_nearest() -> None:

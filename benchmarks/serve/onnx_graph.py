@@ -1,32 +1,19 @@
 """Writing ONNX graphs a node at a time: names are made, equal constants are shared, the bytes never vary."""
 
-import importlib
 from types import ModuleType
 
 import numpy as np
-
-from hekla.base.errors import UnavailableError
+import onnx
 
 OPSET = 20  # the first with Gelu
 _IR_VERSION = 10  # what ONNX Runtime 1.20, the oldest supported, reads
-
-
-def onnx_package() -> ModuleType:
-    """Return the onnx package. Errors: UnavailableError naming the extra that has it."""
-    try:
-        return importlib.import_module("onnx")
-    except ImportError:
-        raise UnavailableError(
-            "the onnx package is not installed, and this model's graph is written with it",
-            cure="pip install 'hekla[samples]'",
-        ) from None
 
 
 class GraphWriter:
     """One graph under construction. Every method returns the name of the value it adds."""
 
     def __init__(self, name: str) -> None:
-        self._onnx = onnx_package()
+        self._onnx: ModuleType = onnx  # as a module of any type: its stubs know no fields of messages
         self._graph = self._onnx.GraphProto(name=name)
         self._constants: dict[tuple[object, ...], str] = {}
 

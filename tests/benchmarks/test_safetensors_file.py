@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from benchmarks.serve.safetensors_file import stored_tensors
 from hekla.base.errors import ModelFileError
-from hekla.samples.safetensors_file import stored_tensors
 
 
 def test_each_tensor_lies_where_the_header_reader_says(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serve.onnx_graph import OPSET, GraphWriter
+from benchmarks.serve.safetensors_file import StoredTensor, stored_tensors
 from hekla.base.errors import ModelFileError
-from hekla.samples.onnx_graph import OPSET, GraphWriter
-from hekla.samples.safetensors_file import StoredTensor, stored_tensors
 
 WEIGHTS, CONFIG, GRAPH = "model.safetensors", "config.json", "model.onnx"
 _MASKED = -3.4028234663852886e38  # the least f32: after softmax exactly 0, and a row that is all masked is no NaN

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, NotFoundError, nearest_name, quoted
 from hekla.vector import bitmap
-from hekla.vector.batch import last_of_each, payload_column, rows_from_arrays, rows_from_points
+from hekla.vector.batch import payload_column, rows_from_arrays, rows_from_points
 from hekla.vector.damage import telling_damage
 from hekla.vector.dense import graph_options, graph_sections
 from hekla.vector.disk import Disk
@@ -229,16 +229,26 @@ class Collection:
 
         Errors: as `upsert`; NotFoundError for an id that is not there.
         """
-        given = last_of_each(rows_from_points(self.schema, points, "$.points"))
-        named = {name for point in points for name in point.vectors}
+        rows_from_points(self.schema, points, "$.points")  # what is wrong is told by its place in what was given
+        vectors: dict[PointId, dict[str, Vector]] = {}
+        for i, point in enumerate(points):
+            vectors.setdefault(read_id(point.id, f"$.points[{i}].id"), {}).update(point.vectors)
+        given = rows_from_points(self.schema, [Point(key, named) for key, named in vectors.items()])
+        order = {key: row for row, key in enumerate(given.ids.as_keys())}
 
         def changed(rows: Rows) -> Rows:
-            if len(rows) < len(given):
+            n = len(rows)
+            if n < len(given):
                 raise NotFoundError("some of the points are not there", where="$.points", cure="upsert them whole")
-            order = {key: row for row, key in enumerate(given.ids.as_keys())}
             new = given.take(np.array([order[key] for key in rows.ids.as_keys()], np.int64))
-            dense = {name: (new if name in named else rows).dense[name] for name in rows.dense}
-            sparse = {name: (new if name in named else rows).sparse[name] for name in rows.sparse}
+            both = concatenated([rows, new])
+            named = [vectors[rows.ids.at(row)] for row in range(n)]
+
+            def newest(name: str) -> AnyArray:
+                return np.arange(n) + n * np.array([name in each for each in named], np.int64)
+
+            dense = {name: column.take(newest(name)) for name, column in both.dense.items()}
+            sparse = {name: column.take(newest(name)) for name, column in both.sparse.items()}
             return Rows(rows.ids, dense, sparse, rows.payloads)
 
         return self._rewrite([given.ids.at(row) for row in range(len(given))], changed)

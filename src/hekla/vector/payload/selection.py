@@ -105,8 +105,7 @@ class Selector:
     def _indexed(self, condition: Condition) -> bitmap.Words | None:
         """Return the rows a condition holds for, None where no index can tell."""
         if isinstance(condition, Filter):
-            inner = (*condition.must, *condition.should, *condition.must_not)
-            return self.select(condition) if all(self._indexed(each) is not None for each in inner) else None
+            return self._told(condition)
         if isinstance(condition, HasId):
             found = self._find(ids_of(condition.ids))
             return bitmap.of_rows(found[found >= 0], self._n)
@@ -126,6 +125,27 @@ class Selector:
         words = bitmap.of_rows(rows, self._n)
         others = index.sections["other"]
         return words | self._scan(Filter(must=(condition,)), others) if others.any() else words
+
+    def _told(self, filter_: Filter) -> bitmap.Words | None:
+        """Return the rows a filter holds for, None where no index can tell; each condition is looked up once."""
+        chosen = self._all()
+        for condition in filter_.must:
+            words = self._indexed(condition)
+            if words is None:
+                return None
+            chosen = chosen & words
+        for condition in filter_.must_not:
+            words = self._indexed(condition)
+            if words is None:
+                return None
+            chosen = chosen & ~words
+        each = []
+        for condition in filter_.should:
+            words = self._indexed(condition)
+            if words is None:
+                return None
+            each.append(words)
+        return chosen & _at_least(filter_.min_should, each, self._n) if each else chosen
 
     def _has_vector(self, name: str) -> bitmap.Words:
         if name in self._rows.sparse:

@@ -1,6 +1,5 @@
 """A collection: what `import hekla.vector` gives an application. Any thread."""
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +14,12 @@ from hekla.vector import bitmap
 from hekla.vector.batch import payload_column, rows_from_arrays, rows_from_points
 from hekla.vector.damage import telling_damage
 from hekla.vector.dense import graph_options, graph_sections
-from hekla.vector.disk import Disk
+from hekla.vector.disk import Disk, telling_of
 from hekla.vector.errors import PointError
 from hekla.vector.execute import allowed_rows, run
 from hekla.vector.filters import Filter
+from hekla.vector.manifest import manifest_path
+from hekla.vector.opening import FolderLock
 from hekla.vector.payload.part_fields import field_sections
 from hekla.vector.payload.words import words_by
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, Vector, read_id
@@ -475,11 +476,23 @@ class Collection:
         self._store.close()
 
 
-def delete_collection(folder: Path | str) -> None:
-    """Remove a collection's folder. Errors: LockedError if a process has it open for writing; NotFoundError."""
-    store = open_store(Path(folder), Disk(), _sections)
-    store.close()
-    shutil.rmtree(folder)
+def delete_collection(folder: Path | str, *, disk: Disk | None = None) -> None:
+    """Remove a collection's folder, a damaged one too; killed on the way, the collection is whole or not there.
+
+    Errors: LockedError if a process has it open for writing; NotFoundError; DiskError.
+    """
+    where, disk = Path(folder), disk or Disk()
+    manifest = manifest_path(where)
+    if not manifest.exists():
+        raise NotFoundError("holds no collection", where=str(where))
+    lock = FolderLock(where)
+    try:
+        disk.remove(manifest)
+        with telling_of(where):
+            disk.sync_folder(where)
+        disk.remove_folder(where)
+    finally:
+        lock.release()
 
 
 def _sections(plan: SegmentPlan) -> Mapping[str, AnyArray]:

@@ -8,6 +8,7 @@ n-th call.
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -117,6 +118,11 @@ class Disk:
         """Remove a file, if it is there. Errors: DiskError."""
         with telling_of(path):
             path.unlink(missing_ok=True)
+
+    def remove_folder(self, folder: Path) -> None:
+        """Remove a folder and all in it. Errors: DiskError."""
+        with telling_of(folder):
+            shutil.rmtree(folder)
 
 
 class telling_of:  # reads as words where it is used

@@ -18,6 +18,7 @@ class KilledAt(Disk):
         self._cuts_power = cuts_power
         self._random = random.Random(fatal_call)
         self._synced_bytes: dict[Path, int] = {}
+        self._unsynced_writes: list[tuple[Path, int, bytes]] = []  # what stood there before, in files' synced bytes
         self._unsynced_names: list[tuple[Path, Path | None]] = []
 
     def _call(self) -> None:
@@ -29,6 +30,11 @@ class KilledAt(Disk):
 
     def _lose(self) -> None:
         """Leave on disk what a power cut might: of unsynced bytes a part, garbled; of unsynced names the old ones."""
+        for path, at, old in reversed(self._unsynced_writes):
+            if path.exists() and self._random.random() < 0.7:
+                with path.open("r+b") as file:
+                    file.seek(at)
+                    file.write(old[: self._random.randrange(len(old) + 1)])
         for path, size in self._synced_bytes.items():
             if not path.exists() or path.stat().st_size <= size:
                 continue
@@ -44,20 +50,25 @@ class KilledAt(Disk):
                 if old is not None:
                     os.link(old, target)
 
-    def write(self, descriptor: int, data: bytes | memoryview) -> int:
+    def write(self, descriptor: int, data: bytes | memoryview, at: int) -> int:
         self._call()
         path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-        self._synced_bytes.setdefault(path, os.fstat(descriptor).st_size)
+        synced = self._synced_bytes.setdefault(path, os.fstat(descriptor).st_size)
+        if at < synced:  # in room made beforehand
+            old = os.pread(descriptor, min(memoryview(data).nbytes, synced - at), at)
+            self._unsynced_writes.append((path, at, old))
         if self._left == 0:  # the next call is the last: this write is torn
             half = memoryview(data).cast("B")
-            super().write(descriptor, half[: len(half) // 2])
+            super().write(descriptor, half[: len(half) // 2], at)
             self._call()
-        return super().write(descriptor, data)
+        return super().write(descriptor, data, at)
 
     def sync(self, descriptor: int) -> None:
         self._call()
         super().sync(descriptor)
-        self._synced_bytes[Path(os.readlink(f"/proc/self/fd/{descriptor}"))] = os.fstat(descriptor).st_size
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        self._synced_bytes[path] = os.fstat(descriptor).st_size
+        self._unsynced_writes = [entry for entry in self._unsynced_writes if entry[0] != path]
 
     def sync_folder(self, folder: Path) -> None:
         self._call()

@@ -24,15 +24,15 @@ class FullAt(Disk):
             self.is_full = True
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def write(self, descriptor: int, data: bytes | memoryview) -> int:
+    def write(self, descriptor: int, data: bytes | memoryview, at: int) -> int:
         try:
             if any(memoryview(data).cast("B")[:64]):  # what fills up pages does not count: it is like what it follows
                 self._call()
         except OSError:
             half = memoryview(data).cast("B")
-            super().write(descriptor, half[: len(half) // 2])
+            super().write(descriptor, half[: len(half) // 2], at)
             raise
-        return super().write(descriptor, data)
+        return super().write(descriptor, data, at)
 
     def sync(self, descriptor: int) -> None:
         self._call()

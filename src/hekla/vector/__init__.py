@@ -31,7 +31,18 @@ from hekla.vector.filters import (
     ValuesCount,
 )
 from hekla.vector.point import Point, PointId, Record, ScoredPoint, SparseVector
-from hekla.vector.queries import Discover, Fusion, Nearest, OrderBy, Recommend, Sample, Search, Words
+from hekla.vector.queries import (
+    Discover,
+    Diverse,
+    Formula,
+    Fusion,
+    Nearest,
+    OrderBy,
+    Recommend,
+    Sample,
+    Search,
+    Words,
+)
 from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted
 from hekla.vector.schema import CollectionSchema, FieldSchema, SparseSchema, TextOptions, VectorSchema
 
@@ -45,8 +56,10 @@ __all__ = [
     "DamagedError",
     "Discover",
     "DiskError",
+    "Diverse",
     "FieldSchema",
     "Filter",
+    "Formula",
     "Fusion",
     "GeoBox",
     "GeoPolygon",

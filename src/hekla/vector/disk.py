@@ -1,8 +1,8 @@
 """Every change a collection makes to its folder goes through here: the one place where a crash can fall between.
 
-Write a file whole: `write_new` (its bytes and its name are on disk when it returns). Make it count: `replace`. Log:
-`open_log`, `append`, `sync`. Tests put a disk in this one's place that dies, or forgets what was not synced, at the
-n-th call.
+Write a file whole: `write_new` (its bytes and its name are on disk when it returns). Make it count: `rename`.
+Log: `open_log`, `append`, `reserve`, `begin_sync`, `sync`. Tests put a disk in this one's place that dies, or forgets
+what was not synced, at the n-th call.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ _REASONS = {
     errno.EROFS: "open the collection read-only, or mount the file system for writing",
     errno.EACCES: "give this user the right to write there",
 }
+_PLENTY = 256  # room is made beforehand on disks that have this many times as much left
 
 
 class Disk:
@@ -40,7 +41,7 @@ class Disk:
                 try:
                     size = 0
                     for piece in pieces:
-                        size += self.write(descriptor, piece)
+                        size += self.write(descriptor, piece, size)
                     self.sync(descriptor)
                 finally:
                     os.close(descriptor)
@@ -53,9 +54,9 @@ class Disk:
         return size
 
     def open_log(self, path: Path) -> int:
-        """Open a file for appending, made if it is not there, and return its descriptor. Errors: DiskError."""
+        """Open a file for writing, made if it is not there, and return its descriptor. Errors: DiskError."""
         with telling_of(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 self.sync_folder(path.parent)
             except OSError:
@@ -63,22 +64,44 @@ class Disk:
                 raise
             return descriptor
 
-    def append(self, descriptor: int, path: Path, data: bytes) -> None:
-        """Append bytes, all or none. Errors: DiskError, after which the file is as long as it was."""
-        size = os.fstat(descriptor).st_size
+    def append(self, descriptor: int, path: Path, at: int, data: bytes) -> None:
+        """Write bytes at a place behind which nothing counts, all or none. Errors: DiskError; the file ends there."""
         try:
-            with telling_of(path):
-                self.write(descriptor, data)
-        except DiskError:
-            self.truncate(descriptor, path, size)
-            raise
+            self.write(descriptor, data, at)
+        except OSError as error:
+            self.truncate(descriptor, path, at)
+            raise disk_error(path, error) from error
 
-    def write(self, descriptor: int, data: bytes | memoryview) -> int:
-        """Write all of the bytes at the descriptor's place."""
-        rest = memoryview(data).cast("B")
-        while len(rest):
-            rest = rest[os.write(descriptor, rest) :]
-        return len(memoryview(data).cast("B"))
+    def reserve(self, descriptor: int, path: Path, at: int, size: int) -> bool:
+        """Make room of zeros at a file's end, so that what is written there later changes no length and no block list.
+
+        False, and nothing was done, where the disk has little room: a write must not be refused for want of this.
+        """
+        try:
+            disk = os.fstatvfs(descriptor)
+            if disk.f_bavail * disk.f_frsize < _PLENTY * size:
+                return False
+            self.write(descriptor, bytes(size), at)
+        except OSError:
+            with contextlib.suppress(DiskError):  # zeros at the end mean nothing
+                self.truncate(descriptor, path, at)
+            return False
+        return True
+
+    def write(self, descriptor: int, data: bytes | memoryview, at: int) -> int:
+        """Write all of the bytes at a place."""
+        size = done = os.pwrite(descriptor, data, at)
+        if size < memoryview(data).nbytes:
+            rest = memoryview(data).cast("B")
+            size = len(rest)
+            while done < size:
+                done += os.pwrite(descriptor, rest[done:], at + done)
+        return size
+
+    def begin_sync(self, descriptor: int, at: int, size: int) -> None:
+        """Send bytes on their way to the disk, so that `sync` has less to wait for. Promises nothing."""
+        # "Not needed in memory any more": Linux begins to write what is dirty at once, and does not wait.
+        os.posix_fadvise(descriptor, at, size, os.POSIX_FADV_DONTNEED)
 
     def sync(self, descriptor: int) -> None:
         """Return once the file's bytes are on disk. Raises OSError: the bytes may be lost, whatever comes later."""
@@ -125,6 +148,12 @@ class Disk:
             shutil.rmtree(folder)
 
 
+def disk_error(path: Path, error: OSError) -> DiskError:
+    """Return what the system said of a file as words with a cure."""
+    cure = _REASONS.get(error.errno or 0, "look at the disk; what was acknowledged stays")
+    return DiskError(f"cannot be written: {error.strerror}", where=str(path), cure=cure)
+
+
 class telling_of:  # reads as words where it is used
     """Turns the system's errors into DiskError with a cure."""
 
@@ -135,5 +164,4 @@ class telling_of:  # reads as words where it is used
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
-            cure = _REASONS.get(error.errno or 0, "look at the disk; what was acknowledged stays")
-            raise DiskError(f"cannot be written: {error.strerror}", where=str(self._path), cure=cure) from error
+            raise disk_error(self._path, error) from error

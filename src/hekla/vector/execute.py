@@ -17,7 +17,19 @@ from hekla.vector.fusion import fused
 from hekla.vector.hits import Hits, best_of, from_scores, hits_in, joined
 from hekla.vector.payload.part_fields import blocks_of, select
 from hekla.vector.point import PointId, SparseVector
-from hekla.vector.queries import Discover, Example, Fusion, Nearest, OrderBy, Recommend, Sample, Search, Words
+from hekla.vector.queries import (
+    Discover,
+    Diverse,
+    Example,
+    Formula,
+    Fusion,
+    Nearest,
+    OrderBy,
+    Recommend,
+    Sample,
+    Search,
+    Words,
+)
 from hekla.vector.ranks import rank_of_score, score_of
 from hekla.vector.records import vector_at
 from hekla.vector.rows import AnyArray, ids_of
@@ -56,9 +68,11 @@ def _hits(version: Version, search: Search, where: str, until: float | None) -> 
         ]
         if isinstance(search.query, Fusion):
             return _above(version, search, fused(lists, search.query, search.limit + search.offset))
+        if isinstance(search.query, Formula):
+            return _above(version, search, _rescored(version, search, search.query, lists, f"{where}.query"))
         allowed = _only(version, lists)
-    elif isinstance(search.query, Fusion):
-        raise InputError("a fusion joins prefetches, and there are none", where=f"{where}.prefetch")
+    elif isinstance(search.query, Fusion | Formula):
+        raise InputError("fusions and formulas join prefetches, and there are none", where=f"{where}.prefetch")
     return _above(version, search, _Run(version, search, allowed, f"{where}.query", until).hits())
 
 
@@ -83,10 +97,17 @@ def _only(version: Version, lists: Sequence[Hits]) -> Allowed:
     return [bitmap.of_rows(np.concatenate(found), len(part.rows)) for part, found in each]
 
 
-def _metric_query(search: Search) -> Nearest | Recommend | None:
+def _rescored(version: Version, search: Search, query: Formula, lists: Sequence[Hits], where: str) -> Hits:
+    from hekla.vector.formula import rescored  # few searches have a formula
+
+    scores = [_scores(version, each, hits) for each, hits in zip(search.prefetch, lists, strict=True)]
+    return rescored(version, lists, scores, query, search.limit + search.offset, where)
+
+
+def _metric_query(search: Search) -> Nearest | Diverse | Recommend | None:
     """Return the query if its scores are those of a metric."""
     query = search.query
-    if isinstance(query, Nearest) or (isinstance(query, Recommend) and query.strategy == "average"):
+    if isinstance(query, Nearest | Diverse) or (isinstance(query, Recommend) and query.strategy == "average"):
         return query
     return None
 
@@ -125,6 +146,8 @@ class _Run:
         query = self._search.query
         if isinstance(query, Nearest):
             return self._nearest(query)
+        if isinstance(query, Diverse):
+            return self._diverse(query)
         if isinstance(query, Words):
             return self._words(query)
         if isinstance(query, Recommend):
@@ -133,7 +156,7 @@ class _Run:
             return self._discovered(query)
         if isinstance(query, OrderBy):
             return self._ordered(query)
-        assert isinstance(query, Sample), "fusions are done before"
+        assert isinstance(query, Sample), "fusions and formulas are done before"
         return self._sampled(query)
 
     def _nearest(self, query: Nearest) -> Hits:
@@ -143,6 +166,17 @@ class _Run:
             sparse = self._sparse(query)
             return self._by_scores(sparse_dot(self._version, query.using, sparse))
         return self._near(self._dense(query.vector, query.using, f"{self._where}.vector"), query.using, self._limit)
+
+    def _diverse(self, query: Diverse) -> Hits:
+        from hekla.vector.mmr import MAX_CANDIDATES, diversified  # few searches ask for it
+
+        wanted = self._limit if query.candidates is None else query.candidates
+        for name, value, most in (("diversity", query.diversity, 1), ("candidates", wanted, MAX_CANDIDATES)):
+            if not 0 <= value <= most:
+                raise InputError(f"must be 0 to {most}, got {value}", where=f"{self._where}.{name}")
+        limit, self._limit = self._limit, max(wanted, 1)
+        candidates = _above(self._version, self._search, self._nearest(Nearest(query.vector, query.using)))
+        return diversified(self._version, candidates, query.using, query.diversity, limit)
 
     def _near(self, vector: AnyArray, using: str, limit: int) -> Hits:
         search = self._search

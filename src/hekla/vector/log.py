@@ -10,10 +10,14 @@ A log is a row of files `log-<first sequence, 16 hex digits>.hkl`, each a header
     24      4     CRC-32 of bytes 0 to 23              | 24      s     the batch (`packing.py`)
     28      4     0                                    | ...           0 to 7 zero bytes, up to a multiple of 8
 
+Behind the last record there may be zeros: room made beforehand, so that writing a record changes neither the file's
+length nor its block list, and a sync writes the record alone.
+
 A record that fails its checksum is a torn tail, and dropped with all after it, unless a later record says that it had
 been on disk: then it is damage. Damage loses that batch alone and is told (`LogContents.damaged`).
 """
 
+import contextlib
 import struct
 import threading
 import time
@@ -32,6 +36,9 @@ _HEADER = struct.Struct("<8sIIQ")
 _HEADER_BYTES = 32
 _RECORD = struct.Struct("<IIQQ")
 MAX_RECORD_BYTES = 2**31
+_FIRST_ROOM, _ROOM = 1 << 15, 1 << 19  # bytes made beforehand: as many as the log has, between these
+_SMALL = 16  # records of less than a 16th of the room: for greater ones the sync of a new length is little
+_BLANK = bytes(4096)
 LOG_FILES = "log-" + "[0-9a-f]" * 16 + ".hkl"  # for `glob`
 
 
@@ -72,7 +79,7 @@ def read_log(path: Path) -> LogContents:
             f"is of version {version}, this build reads {_VERSION}", where=str(path), cure="use a newer build"
         )
     contents.good_bytes = _HEADER_BYTES
-    found = list(_records(memoryview(data)))
+    found = list(_records(memoryview(data), _end_of_records(data)))
     durable = max((durable for _, _, durable, _ in found), default=0)
     expected = first
     for at, sequence, _, batch in found:
@@ -88,10 +95,21 @@ def read_log(path: Path) -> LogContents:
     return contents
 
 
-def _records(data: memoryview) -> Iterator[tuple[int, int, int, memoryview]]:
-    """Yield (offset, sequence, durable, batch) of every record that passes its checksum, stepping over others."""
+def _end_of_records(data: bytes) -> int:
+    """Return a place, at most a page late, behind which there are zeros only."""
+    end = len(data)
+    while end >= len(_BLANK) and data[end - len(_BLANK) : end] == _BLANK:
+        end -= len(_BLANK)
+    return end
+
+
+def _records(data: memoryview, last: int) -> Iterator[tuple[int, int, int, memoryview]]:
+    """Yield (offset, sequence, durable, batch) of every record that passes its checksum, stepping over others.
+
+    None begins at `last` or later.
+    """
     at = _HEADER_BYTES
-    while at + _RECORD.size <= len(data):
+    while at < last and at + _RECORD.size <= len(data):
         checksum, size, sequence, durable = _RECORD.unpack_from(data, at)
         end = at + _RECORD.size + size
         if end <= len(data) and zlib.crc32(data[at + 4 : end]) == checksum and (checksum or size):
@@ -113,18 +131,19 @@ class Log:
         self._broken: DiskError | None = None
         self._next = next_sequence
         self._appended = self._durable = next_sequence - 1
-        self.bytes = good_bytes
+        self.bytes = good_bytes  # where the next record goes
         if good_bytes < _HEADER_BYTES:
             # Whole and on disk before the first record: a header torn later could not be told from a damaged one.
             header = _HEADER.pack(_MAGIC, _VERSION, 0, next_sequence)
             self.bytes = disk.write_new(path, [header + zlib.crc32(header).to_bytes(4, "little") + bytes(4)])
         self._descriptor = disk.open_log(path)
         try:
-            if disk.size(self._descriptor) != self.bytes:  # a torn tail
+            if disk.size(self._descriptor) != self.bytes:  # a torn tail, or room made beforehand
                 disk.truncate(self._descriptor, path, self.bytes)
         except DiskError:
             disk.close(self._descriptor)
             raise
+        self._room_until = self.bytes
 
     @property
     def next_sequence(self) -> int:
@@ -138,15 +157,28 @@ class Log:
         rest = _RECORD.pack(0, len(batch), self._next, self._durable)[4:]
         checksum = zlib.crc32(batch, zlib.crc32(rest))
         record = b"".join((checksum.to_bytes(4, "little"), rest, batch, bytes(-len(batch) % 8)))
+        at = self.bytes
         try:
-            self._disk.append(self._descriptor, self.path, record)
+            self._disk.append(self._descriptor, self.path, at, record)
         except DiskError as error:
-            if self._disk.size(self._descriptor) != self.bytes:
+            if self._disk.size(self._descriptor) != at:
                 self._broken = error  # half a record could not be taken back: none may follow it
-            raise
-        self.bytes += len(record)
+            self._room_until = at
+            raise DiskError(error.message, where=f"{self.path}: batch {self._next}", cure=error.cure) from error
+        self.bytes = at + len(record)
+        if self.bytes > self._room_until:
+            self._make_room(len(record))
+        if self._policy == "always":
+            self._disk.begin_sync(self._descriptor, at, len(record))
         self._appended, self._next = self._next, self._next + 1
         return self._appended
+
+    def _make_room(self, record_bytes: int) -> None:
+        self._room_until = self.bytes
+        room = min(max(self.bytes, _FIRST_ROOM), _ROOM)
+        room -= (self.bytes + room) % len(_BLANK)
+        if record_bytes < room // _SMALL and self._disk.reserve(self._descriptor, self.path, self.bytes, room):
+            self._room_until = self.bytes + room
 
     def wait_durable(self, sequence: int) -> None:
         """Return once a batch is as safe as the policy says. Errors: DiskError, for good: reopen the collection."""
@@ -178,6 +210,9 @@ class Log:
             try:
                 if self._broken is None:
                     self.sync()
+                    if self._room_until > self.bytes:
+                        with contextlib.suppress(DiskError):  # it holds zeros, which mean nothing
+                            self._disk.truncate(self._descriptor, self.path, self.bytes)
             finally:
                 self._disk.close(self._descriptor)
                 self._descriptor = -1

@@ -1,11 +1,14 @@
 """What a search asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hekla.vector.filters import Filter
 from hekla.vector.point import PointId, Vector
+
+if TYPE_CHECKING:
+    from hekla.vector.expressions import Expression  # a dozen classes that most programs never need
 
 FusionKind = Literal["rrf", "weighted", "distribution"]
 Strategy = Literal["average", "best_score", "sum_scores"]
@@ -18,6 +21,16 @@ class Nearest:
 
     vector: Example
     using: str = ""  # the vector's name
+
+
+@dataclass(frozen=True, slots=True)
+class Diverse:
+    """Points near a vector and unlike each other (maximal marginal relevance); scores are those of `Nearest`."""
+
+    vector: Example
+    using: str = ""
+    diversity: float = 0.5  # 0: as Nearest; 1: as unlike each other as can be
+    candidates: int | None = None  # how many of the nearest it chooses from; None: as many as are asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,17 @@ class Fusion:
     kind: FusionKind = "rrf"
     weights: tuple[float, ...] = ()  # (): all 1
     k: float = 60.0  # Cormack, Clarke and Buettcher, SIGIR 2009
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """What the prefetches found, scored by an expression (`hekla.vector.expressions`), the greatest first.
+
+    Defaults are for payload paths without a value, and by "$score[i]" for points that prefetch i did not find.
+    """
+
+    expression: "Expression"
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +101,12 @@ class Sample:
     seed: int = 0
 
 
-Query = Nearest | Words | Fusion | Recommend | Discover | OrderBy | Sample
+Query = Nearest | Diverse | Words | Fusion | Formula | Recommend | Discover | OrderBy | Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One search. Of prefetches, the results are what `query` chooses from: a fusion joins them, others score anew."""
+    """One search. `query` chooses from what the prefetches found: fusions and formulas join it, others score anew."""
 
     query: Query
     limit: int = 10

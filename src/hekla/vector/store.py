@@ -396,7 +396,7 @@ class Store:
             with self._write:
                 self.sync()
                 manifest = self._manifest
-                logs = [(path, path.stat().st_size) for path in self.folder.glob(LOG_FILES)]
+                logs = [(path, self._log_bytes(path)) for path in self.folder.glob(LOG_FILES)]
             self._disk.make_folder(folder)
             for entry in manifest.segments:
                 for name in filter(None, (segment_path(self.folder, entry.number).name, entry.deleted)):
@@ -405,6 +405,11 @@ class Store:
                 with path.open("rb") as log:
                     self._disk.write_new(folder / path.name, [log.read(size)])
             write_manifest(self._disk, folder, manifest)
+
+    def _log_bytes(self, path: Path) -> int:
+        """Return the bytes of a log file that count; there is room behind them in the one that is written to."""
+        log = self._log
+        return log.bytes if log is not None and log.path == path else path.stat().st_size
 
     def close(self) -> None:
         """Seal the tail and give the folder free. A second call does nothing. Errors: DiskError, and it is closed."""

@@ -17,8 +17,10 @@ from hekla.vector import (
     Collection,
     CollectionSchema,
     Discover,
+    Diverse,
     FieldSchema,
     Filter,
+    Formula,
     Fusion,
     GeoBox,
     GeoPolygon,
@@ -46,6 +48,20 @@ from hekla.vector import (
     Words,
 )
 from hekla.vector.client import AsyncCollection, Database, RemoteCollection
+from hekla.vector.expressions import (
+    Decay,
+    Distance,
+    Expression,
+    Fold,
+    Function,
+    Moment,
+    MomentAt,
+    Number,
+    Quotient,
+    Score,
+    Value,
+    When,
+)
 from hekla.vector.filters import Condition, moment
 
 SCHEMA = CollectionSchema(
@@ -77,6 +93,20 @@ FILTERS: tuple[Condition, ...] = (
     Filter(should=(Match("colour", ("red",)), Range("size", lt=5), IsNull("nothing")), min_should=2),
     Filter(must_not=(Match("colour", ("red",)),)),
 )
+# Every kind of expression.
+FORMULA: Expression = (
+    2 * Score()
+    - Score(1) / 3
+    + When(FILTERS[0]) * 0.5
+    + When(Filter(must_not=(FILTERS[1],)))
+    + Decay("gauss", Distance("place", 10, 20), scale=1e6)
+    + Decay("exponential", Value("size"), target=Number(30), midpoint=0.2)
+    + Decay("linear", Moment("2024-01-01") - Moment("2024-01-02T00:00:00Z"), scale=1e6)
+    + Quotient(Number(1), Value("size"), by_zero=0.5)
+    + Function("ln", (abs_size := Function("abs", Value("size"))) + 1) ** 2
+    - Fold("max", (abs_size, Number(5))) / (1 + Fold("min", (Number(7), Function("sqrt", abs_size))))
+)
+LATER = MomentAt("at") - Moment("2024-01-01T00:00:00Z")
 
 
 def points() -> list[Point]:
@@ -124,6 +154,12 @@ def script(collection: Collection | RemoteCollection) -> list[Any]:  # Any: what
         Search(Recommend((1, 3), (2,), using="d"), 6),
         Search(Discover(q, ((1, 2),), "d"), 6),
         Search(Discover(None, ((1, 2), (3, 4)), "d"), 3),
+        Search(Diverse(q, "d", 0.3, 30), 6),
+        Search(Diverse(sparse, "s"), 4, 1),
+        Search(Formula(1 - LATER), 5, prefetch=(words,), filter=Filter(must=(FILTERS[0],))),
+        Search(
+            Formula(FORMULA, {"size": 1, "$score[1]": -1.0, "place": {"lat": 0, "lon": 0}}), 12, prefetch=(near, words)
+        ),
     ):
         found = collection.query(search, Wanted(payload=("colour",), vectors=("d",)))
         said.append(

@@ -72,11 +72,9 @@ WRONG: dict[str, tuple[str, str, Json, int, str]] = {
     "no such point": ("POST", f"{POINTS}/query", {"query": 77, "using": "d"}, 404, "no point 77"),
     "query": ("POST", f"{POINTS}/query", {"query": {"nearby": [1]}}, 400, "did you mean 'nearest'?"),
     "fusion": ("POST", f"{POINTS}/query", {"query": {"fusion": "rrf"}}, 400, "there are none"),
-    "formula": ("POST", f"{POINTS}/query", {"query": {"formula": {}}}, 501, "is not supported"),
-    "mmr": ("POST", f"{POINTS}/query", {"query": {"nearest": 1, "mmr": {"diversity": 1}}}, 501, "mmr"),
     "feedback": ("POST", f"{POINTS}/query", {"query": {"relevance_feedback": {}}}, 501, "is not supported"),
     "idf": ("POST", f"{POINTS}/query", {"query": 1, "params": {"idf": {}}}, 501, "$.params.idf"),
-    "matrix": ("POST", f"{POINTS}/search/matrix/pairs", {}, 501, "is not supported"),
+    "sample": ("POST", f"{POINTS}/search/matrix/pairs", {"sample": 10**6}, 400, "at most 1000"),
     "update filter": ("PUT", POINTS, {"points": [], "update_filter": {}}, 501, "$.update_filter"),
     "strict mode": ("PUT", "/collections/new", {"strict_mode_config": {"enabled": True}}, 501, "strict_mode_config"),
     "prefix": (

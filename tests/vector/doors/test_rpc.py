@@ -93,6 +93,19 @@ def test_sparse_words_ids_and_fusions(call: Call) -> None:
     assert np.allclose([point.score for point in found.points], [1.0, 0.5])
 
 
+def test_any_query_of_the_rest_interface_as_json(call: Call) -> None:
+    near = pb.Search(vector=pb.Vector(values=[1, 0, 0]), using="d", limit=4)
+    boosted = {"formula": {"sum": ["$score", {"mult": [100, {"key": "colour", "match": {"value": "red"}}]}]}}
+    found = call("Query", search=pb.Search(json=json.dumps(boosted), prefetch=[near], limit=3))
+    assert (numbers(found), [point.score for point in found.points]) == ([9, 7, 8], [109, 107, 8])
+    recommend = json.dumps({"recommend": {"positive": [9], "strategy": "best_score"}})
+    assert numbers(call("Query", search=pb.Search(json=recommend, using="d", limit=1))) == [8]
+    diverse = json.dumps({"nearest": [1, 0, 0], "mmr": {"diversity": 0.0}})
+    assert numbers(call("Query", search=pb.Search(json=diverse, using="d", limit=3))) == [9, 8, 7]
+    with pytest.raises(grpc.RpcError, match=r"search\.query\.formula: unknown expression 'smu'"):
+        call("Query", search=pb.Search(json='{"formula": {"smu": []}}', prefetch=[near]))
+
+
 def test_records_by_id_and_page_by_page(call: Call) -> None:
     wanted = [pb.PointId(number=3), pb.PointId(uuid=str(uuid.UUID(int=7))), pb.PointId(number=99)]
     found = call("Retrieve", ids=wanted, with_vectors=["d"])

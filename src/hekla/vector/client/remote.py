@@ -12,8 +12,8 @@ from hekla.vector.client.records import id_from, record_from, schema_from, score
 from hekla.vector.collection import SearchResult, Selection
 from hekla.vector.doors.filter_json import filter_json
 from hekla.vector.doors.point_json import id_json, point_json, vectors_json
-from hekla.vector.doors.query_json import search_json
 from hekla.vector.doors.schema_json import field_json
+from hekla.vector.doors.search_json import search_json
 from hekla.vector.errors import PointError
 from hekla.vector.filters import Filter
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, SparseVector, Vector

@@ -54,11 +54,12 @@ def _conditions(fields: Fields, name: str, depth: int) -> tuple[Condition, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        return (_condition(value, fields.place(name), depth),)
-    return tuple(_condition(each, f"{fields.place(name)}[{i}]", depth) for i, each in enumerate(value))
+        return (read_condition(value, fields.place(name), depth),)
+    return tuple(read_condition(each, f"{fields.place(name)}[{i}]", depth) for i, each in enumerate(value))
 
 
-def _condition(document: Json, where: str, depth: int) -> Condition:
+def read_condition(document: Json, where: str, depth: int = 1) -> Condition:
+    """Return one condition. Errors: as `read_filter`."""
     fields = Fields(document, where)
     found: Condition
     if fields.get("key") is not None:
@@ -192,17 +193,18 @@ def filter_json(filter_: Filter) -> Json:
     """Return the JSON form of a filter, which `read_filter` reads."""
     clauses: dict[str, Json] = {}
     if filter_.must:
-        clauses["must"] = [_condition_json(each) for each in filter_.must]
+        clauses["must"] = [condition_json(each) for each in filter_.must]
     if filter_.must_not:
-        clauses["must_not"] = [_condition_json(each) for each in filter_.must_not]
+        clauses["must_not"] = [condition_json(each) for each in filter_.must_not]
     if filter_.should:
-        should = [_condition_json(each) for each in filter_.should]
+        should = [condition_json(each) for each in filter_.should]
         least = {"min_should": {"conditions": should, "min_count": filter_.min_should}}
         clauses |= {"should": should} if filter_.min_should == 1 else least
     return clauses
 
 
-def _condition_json(condition: Condition) -> Json:
+def condition_json(condition: Condition) -> Json:
+    """Return the JSON form of a condition, which `read_condition` reads."""
     if isinstance(condition, Filter):
         return filter_json(condition)
     if isinstance(condition, Nested):

@@ -51,7 +51,8 @@ _QUERY = {
     "anyOf": [
         _VECTOR,
         _ID,
-        _object(("nearest",), nearest=_ANY),
+        _object(("nearest",), nearest=_ANY, mmr=_object(diversity=_NUMBER, candidates_limit=_WHOLE)),
+        _object(("formula",), formula=_ANY, defaults={"type": "object"}),
         _object(("recommend",), recommend=_object(positive=_list_of(_ANY), negative=_list_of(_ANY), strategy=_TEXT)),
         _object(("discover",), discover=_object(target=_ANY, context=_list_of(_object(positive=_ANY, negative=_ANY)))),
         _object(("context",), context=_list_of(_object(positive=_ANY, negative=_ANY))),
@@ -73,6 +74,7 @@ _PLAIN: Mapping[str, Json] = {
 _PREFETCH = _list_of(_object(("query",), **_PLAIN))
 _SEARCH = _object(**_PLAIN, offset=_WHOLE, prefetch=_PREFETCH, **_WANTED)
 _FIELD = _object(("field_name", "field_schema"), field_name=_TEXT, field_schema={"anyOf": [_TEXT, {"type": "object"}]})
+_MATRIX = _object(filter=_FILTER, sample=_WHOLE, limit=_WHOLE, using=_TEXT)
 _SIZE = _object(("size", "distance"), size=_WHOLE, distance={"enum": ["Cosine", "Dot", "Euclid", "Manhattan"]})
 
 # By the end of the pattern and the method; the longest end that fits counts.
@@ -102,6 +104,8 @@ BODIES: Mapping[tuple[str, str], Json] = {
         filter=_FILTER, limit={"type": "integer", "minimum": 1}, offset=_ID, order_by=_ANY, **_WANTED
     ),
     ("POST", "/points/count"): _object(filter=_FILTER, exact=_FLAG),
+    ("POST", "/search/matrix/pairs"): _MATRIX,
+    ("POST", "/search/matrix/offsets"): _MATRIX,
     ("POST", "/facet"): _object(("key",), key=_TEXT, filter=_FILTER, limit={"type": "integer", "minimum": 1}),
     ("POST", "/collections/aliases"): _object(("actions",), actions=_list_of({"type": "object"})),
     ("PUT", "/snapshots/recover"): _object(("location",), location=_TEXT, checksum=_TEXT),

@@ -1,17 +1,19 @@
 """Searches as `qdrant-client` writes them, to searches of ours and back."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Callable
+from dataclasses import replace
 
 from hekla.base.errors import InputError, UnsupportedError, nearest_name, quoted
-from hekla.vector.doors.filter_json import filter_json, moment_text, path_of, read_filter
+from hekla.vector.doors.filter_json import moment_text, path_of, read_filter
+from hekla.vector.doors.formula_json import read_formula
 from hekla.vector.doors.inference import Inference
 from hekla.vector.doors.json_fields import Fields, Json
-from hekla.vector.doors.point_json import id_json, read_example, read_examples, vectors_json
+from hekla.vector.doors.point_json import read_example, read_examples
 from hekla.vector.filters import moment
 from hekla.vector.point import PointId, Vector
 from hekla.vector.queries import (
     Discover,
+    Diverse,
     Example,
     Fusion,
     Nearest,
@@ -43,7 +45,7 @@ class QueryReader:
     def search(self, fields: Fields, *, has_offset: bool = True, default_limit: int = 10) -> Search | None:
         """Return a search; None where no query is named: points in the order of their ids. Does not call `end`."""
         prefetch = self._prefetches(fields, 1)
-        query = self._query(fields)
+        query = self.query(fields)
         params = self._params(fields)
         if query is None and prefetch:
             raise InputError("prefetches need a query that chooses of them", where=fields.place("query"))
@@ -69,7 +71,7 @@ class QueryReader:
 
     def _prefetch(self, fields: Fields, depth: int) -> Search:
         prefetch = self._prefetches(fields, depth + 1)
-        query = self._query(fields)
+        query = self.query(fields)
         if query is None:
             raise UnsupportedError("a prefetch without a query is not supported", where=fields.place("query"))
         params = self._params(fields)
@@ -90,7 +92,12 @@ class QueryReader:
         params.end()
         return ef, is_exact
 
-    def _query(self, fields: Fields) -> Query | None:
+    def example(self, value: Json, where: str) -> Example:
+        """Return a vector, an id, or the vector of a text."""
+        return read_example(value, self._inference, where)
+
+    def query(self, fields: Fields) -> Query | None:
+        """Return what `query`, `using` and `lookup_from` ask for, None where no query is named."""
         using = fields.text("using") or ""
         given = fields.get("query")
         where = fields.place("query")
@@ -104,6 +111,7 @@ class QueryReader:
             "context": self._context,
             "order_by": _order_by,
             "fusion": _fusion,
+            "formula": lambda inner, _: read_formula(inner),
             "rrf": _rrf,
             "sample": _sample,
             "words": _words,
@@ -112,7 +120,7 @@ class QueryReader:
         if kind is None:
             if isinstance(given, dict) and not given.keys() & {"text", "indices", "values"}:
                 name = next(iter(given), "")
-                if name in ("formula", "relevance_feedback"):
+                if name == "relevance_feedback":
                     raise UnsupportedError("is not supported here", where=f"{where}.{name}")
                 raise InputError(f"unknown query {quoted(name)}", where=where, cure=nearest_name(name, kinds))
             query: Query = Nearest(read_example(given, self._inference, where), using)
@@ -122,9 +130,15 @@ class QueryReader:
             inner.end()
         return query if place is None else self._looked_up(query, place)
 
-    def _nearest(self, fields: Fields, using: str) -> Nearest:
-        fields.refuse("mmr")
-        return Nearest(read_example(fields.need("nearest"), self._inference, fields.place("nearest")), using)
+    def _nearest(self, fields: Fields, using: str) -> Nearest | Diverse:
+        example = read_example(fields.need("nearest"), self._inference, fields.place("nearest"))
+        mmr = fields.inner("mmr")
+        if mmr is None:
+            return Nearest(example, using)
+        diversity, candidates = mmr.number("diversity"), mmr.get("candidates_limit")
+        found = Diverse(example, using, 0.5 if diversity is None else diversity, mmr.whole("candidates_limit", 0))
+        mmr.end()
+        return found if candidates is not None else replace(found, candidates=None)
 
     def _recommend(self, fields: Fields, using: str) -> Recommend:
         inner = Fields(fields.need("recommend"), fields.place("recommend"))
@@ -180,8 +194,8 @@ class QueryReader:
                 return example
             return self._lookup(collection, example, using if name is None else name)
 
-        if isinstance(query, Nearest):
-            return Nearest(fetched(query.vector, query.using), query.using)
+        if isinstance(query, Nearest | Diverse):
+            return replace(query, vector=fetched(query.vector, query.using))
         if isinstance(query, Recommend):
             positive = tuple(fetched(each, query.using) for each in query.positive)
             negative = tuple(fetched(each, query.using) for each in query.negative)
@@ -241,64 +255,6 @@ def _sample(fields: Fields, using: str) -> Sample:
 def _words(fields: Fields, using: str) -> Words:
     """Words by BM25: of ours, no other server has it."""
     return Words(fields.need_text("words"), fields.need_text("path"))
-
-
-def search_json(search: Search) -> dict[str, Json]:
-    """Return the request for a search, which `QueryReader.search` reads."""
-    body: dict[str, Json] = {"query": _query_json(search.query), "limit": search.limit}
-    using = getattr(search.query, "using", "")
-    if using:
-        body["using"] = using
-    if search.offset:
-        body["offset"] = search.offset
-    if search.filter is not None:
-        body["filter"] = filter_json(search.filter)
-    if search.prefetch:
-        body["prefetch"] = [search_json(each) for each in search.prefetch]
-    if search.score_threshold is not None:
-        body["score_threshold"] = search.score_threshold
-    if search.ef is not None or search.is_exact:
-        body["params"] = {"exact": search.is_exact, **({} if search.ef is None else {"hnsw_ef": search.ef})}
-    return body
-
-
-def _query_json(query: Query) -> Json:
-    if isinstance(query, Nearest):
-        return {"nearest": _example_json(query.vector)}
-    if isinstance(query, Words):
-        return {"words": query.text, "path": query.path}
-    if isinstance(query, Sample):
-        return {"sample": "random", "seed": query.seed}
-    if isinstance(query, Recommend):
-        return {"recommend": _recommend_json(query)}
-    if isinstance(query, Discover):
-        context = [{"positive": _example_json(p), "negative": _example_json(n)} for p, n in query.context]
-        if query.target is None:
-            return {"context": context}
-        return {"discover": {"target": _example_json(query.target), "context": context}}
-    if isinstance(query, OrderBy):
-        order: dict[str, Json] = {"key": query.path, "direction": "desc" if query.is_descending else "asc"}
-        return {"order_by": order if query.start_from is None else {**order, "start_from": query.start_from}}
-    if query.kind == "weighted":
-        raise UnsupportedError("a weighted fusion cannot be asked for over REST", cure="use rrf or distribution")
-    if query.kind == "distribution":
-        return {"fusion": "dbsf"}
-    return {"rrf": {"k": query.k, **({"weights": list(query.weights)} if query.weights else {})}}
-
-
-def _recommend_json(query: Recommend) -> dict[str, Json]:
-    strategy = next(name for name, kind in _STRATEGIES.items() if kind == query.strategy)
-    sides: dict[Literal["positive", "negative"], Sequence[Example]] = {
-        "positive": query.positive,
-        "negative": query.negative,
-    }
-    return {**{side: [_example_json(each) for each in given] for side, given in sides.items()}, "strategy": strategy}
-
-
-def _example_json(example: Example) -> Json:
-    if isinstance(example, PointId):
-        return id_json(example)
-    return vectors_json({"": cast(Any, example)})  # Any: a vector, all that is left of the union
 
 
 def order_value_json(value: float, *, is_datetime: bool) -> Json:

@@ -15,8 +15,8 @@ from hekla.vector.collection import Selection
 from hekla.vector.doors import vectors_pb2 as pb
 from hekla.vector.doors.desk import Desk
 from hekla.vector.doors.filter_json import read_filter
-from hekla.vector.doors.inference import Inference
 from hekla.vector.doors.json_fields import Fields, read_json
+from hekla.vector.doors.query_json import QueryReader
 from hekla.vector.errors import PointError
 from hekla.vector.filters import Filter
 from hekla.vector.point import Payload, Point, PointId, SparseVector, Vector
@@ -69,7 +69,10 @@ class VectorRpcs:
 
     def _query(self, request: pb.QueryRequest, caller: Caller, deadline_s: float) -> Message:
         left_s = max(0.0, deadline_s - time.monotonic())
-        search = _read_search(request.search, self._desk.inference(), "$.search", left_s)
+        reader = QueryReader(
+            self._desk.inference(), lambda name, id_, using: self._desk.vector_of(name, caller, id_, using)
+        )
+        search = _read_search(request.search, reader, "$.search", left_s)
         wanted = Wanted(request.with_payload, vectors=tuple(request.with_vectors) or False)
         found = self._desk.scope(request.collection, caller).query(search, wanted)
         points = [
@@ -118,15 +121,14 @@ def _unary(
     return handle
 
 
-def _read_search(search: pb.Search, inference: Inference, where: str, left_s: float | None, depth: int = 0) -> Search:
+def _read_search(search: pb.Search, reader: QueryReader, where: str, left_s: float | None, depth: int = 0) -> Search:
     if depth > _MAX_PREFETCH_DEPTH:
         raise InputError(f"prefetches are over {_MAX_PREFETCH_DEPTH} deep", where=where)
     prefetch = tuple(
-        _read_search(each, inference, f"{where}.prefetch[{i}]", None, depth + 1)
-        for i, each in enumerate(search.prefetch)
+        _read_search(each, reader, f"{where}.prefetch[{i}]", None, depth + 1) for i, each in enumerate(search.prefetch)
     )
     return Search(
-        _read_query(search, inference, where),
+        _read_query(search, reader, where),
         search.limit or 10,
         search.offset,
         _read_filter(search.filter, f"{where}.filter"),
@@ -138,7 +140,7 @@ def _read_search(search: pb.Search, inference: Inference, where: str, left_s: fl
     )
 
 
-def _read_query(search: pb.Search, inference: Inference, where: str) -> Query:
+def _read_query(search: pb.Search, reader: QueryReader, where: str) -> Query:
     kind = search.WhichOneof("query")
     if kind == "vector":
         return Nearest(_read_vector(search.vector), search.using)
@@ -148,13 +150,15 @@ def _read_query(search: pb.Search, inference: Inference, where: str) -> Query:
         return Words(search.words.text, search.words.path)
     if kind == "document":
         given = {"text": search.document.text, "model": search.document.model or None}
-        pending = inference.add(Fields(given, f"{where}.document"))
-        inference.run()
-        return Nearest(pending.vector, search.using)
+        return Nearest(reader.example(given, f"{where}.document"), search.using)
     if kind == "fusion":
         weights = tuple(search.fusion.weights)
         return Fusion(_FUSIONS.get(search.fusion.kind, "rrf"), weights, search.fusion.k or 60.0)
-    raise InputError("expected a query", where=where, cure="vector, id, words, document or fusion")
+    if kind == "json":
+        query = reader.query(Fields({"query": read_json(search.json.encode()), "using": search.using}, where))
+        if query is not None:
+            return query
+    raise InputError("expected a query", where=where, cure="vector, id, words, document, fusion or json")
 
 
 def _read_ids(ids: Iterable[pb.PointId]) -> list[PointId]:

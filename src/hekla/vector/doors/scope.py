@@ -15,7 +15,7 @@ from hekla.vector.collection import Collection, SearchResult, Selection
 from hekla.vector.filters import Filter, HasId, Match
 from hekla.vector.payload.paths import values_at
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint
-from hekla.vector.queries import Discover, Nearest, Recommend, Search
+from hekla.vector.queries import Discover, Diverse, Nearest, Recommend, Search
 from hekla.vector.records import ID_ONLY, Wanted
 
 
@@ -88,7 +88,7 @@ class Scope:
     def _check_examples(self, search: Search) -> None:
         query = search.query
         examples: list[object] = []
-        if isinstance(query, Nearest):
+        if isinstance(query, Nearest | Diverse):
             examples = [query.vector]
         elif isinstance(query, Recommend):
             examples = [*query.positive, *query.negative]

@@ -1,5 +1,6 @@
 """Routes that find points: query, scroll, count, facet, and the older search, recommend and discover."""
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from hekla.vector.doors.desk import Desk, seconds_left
 from hekla.vector.doors.envelope import Told, answering
 from hekla.vector.doors.filter_json import path_of, read_filter
 from hekla.vector.doors.json_fields import Fields, Json, read_json
+from hekla.vector.doors.matrix import Matrix, sampled_matrix
 from hekla.vector.doors.point_json import id_json, read_example, read_wanted, record_json, scored_json
 from hekla.vector.doors.query_json import QueryReader, order_value_json, read_order
 from hekla.vector.doors.scope import Scope
@@ -21,6 +23,7 @@ from hekla.vector.records import Wanted
 _POINTS = "/collections/{name}/points"
 INCOMPLETE = (("hekla-complete", "false"),)  # the deadline passed: these are the best until then
 _MAX_SEARCHES = 1000  # of one batch
+_MAX_SAMPLE = 1000  # points of a matrix, each of which is searched for
 Ask = Callable[[ApiRequest, Scope, Fields], Json]
 
 
@@ -38,6 +41,8 @@ class SearchRoutes:
             ("/query/groups", self._query_groups),
             ("/scroll", self._scroll),
             ("/count", self._count),
+            ("/search/matrix/pairs", lambda request, scope, fields: self._matrix(request, scope, fields).pairs()),
+            ("/search/matrix/offsets", lambda request, scope, fields: self._matrix(request, scope, fields).offsets()),
         ]
         old: list[tuple[str, Ask]] = [
             ("/search", self._search),
@@ -49,7 +54,7 @@ class SearchRoutes:
         routes = [Route("POST", _POINTS + path, answering(self._asking(ask)), False, 0) for path, ask in rows + old]
         routes += [Route("POST", _POINTS + path, answering(self._batch(ask)), False, 0) for path, ask in batches]
         routes.append(Route("POST", "/collections/{name}/facet", answering(self._asking(self._facet)), False, 0))
-        for path in ("/search/matrix/pairs", "/search/matrix/offsets", "/search/groups", "/recommend/groups"):
+        for path in ("/search/groups", "/recommend/groups"):
             routes.append(Route("POST", _POINTS + path, answering(_unsupported), False, 0))
         return routes
 
@@ -168,6 +173,16 @@ class SearchRoutes:
         fields.end()
         counts = scope.collection.facet(path, filter_=scope.filter(filter_), limit=limit)
         return {"hits": [{"value": value, "count": count} for value, count in counts]}
+
+    def _matrix(self, request: ApiRequest, scope: Scope, fields: Fields) -> Matrix:
+        fields.ignore("shard_key")
+        filter_ = read_filter(fields.get("filter"), fields.place("filter"))
+        sample, limit = fields.whole("sample", 10, 2), fields.whole("limit", 3, 1)
+        using = fields.text("using") or ""
+        fields.end()
+        if sample > _MAX_SAMPLE:
+            raise InputError(f"must be at most {_MAX_SAMPLE}, got {sample}", where=fields.place("sample"))
+        return sampled_matrix(scope, filter_, using=using, sample=sample, limit=limit, seed=secrets.randbits(32))
 
     # ---- the older forms
 

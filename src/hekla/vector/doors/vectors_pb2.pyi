@@ -102,12 +102,13 @@ class Fusion(_message.Message):
     def __init__(self, kind: _Optional[_Union[Fusion.Kind, str]] = ..., weights: _Optional[_Iterable[float]] = ..., k: _Optional[float] = ...) -> None: ...
 
 class Search(_message.Message):
-    __slots__ = ("vector", "id", "words", "document", "fusion", "using", "limit", "offset", "filter", "prefetch", "score_threshold", "ef", "exact")
+    __slots__ = ("vector", "id", "words", "document", "fusion", "json", "using", "limit", "offset", "filter", "prefetch", "score_threshold", "ef", "exact")
     VECTOR_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     FUSION_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
     USING_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +122,7 @@ class Search(_message.Message):
     words: Words
     document: Document
     fusion: Fusion
+    json: str
     using: str
     limit: int
     offset: int
@@ -129,7 +131,7 @@ class Search(_message.Message):
     score_threshold: float
     ef: int
     exact: bool
-    def __init__(self, vector: _Optional[_Union[Vector, _Mapping]] = ..., id: _Optional[_Union[PointId, _Mapping]] = ..., words: _Optional[_Union[Words, _Mapping]] = ..., document: _Optional[_Union[Document, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., using: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., filter: _Optional[str] = ..., prefetch: _Optional[_Iterable[_Union[Search, _Mapping]]] = ..., score_threshold: _Optional[float] = ..., ef: _Optional[int] = ..., exact: _Optional[bool] = ...) -> None: ...
+    def __init__(self, vector: _Optional[_Union[Vector, _Mapping]] = ..., id: _Optional[_Union[PointId, _Mapping]] = ..., words: _Optional[_Union[Words, _Mapping]] = ..., document: _Optional[_Union[Document, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., json: _Optional[str] = ..., using: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., filter: _Optional[str] = ..., prefetch: _Optional[_Iterable[_Union[Search, _Mapping]]] = ..., score_threshold: _Optional[float] = ..., ef: _Optional[int] = ..., exact: _Optional[bool] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
     __slots__ = ("collection", "search", "with_payload", "with_vectors")

@@ -1,5 +1,6 @@
 """A collection killed at every call of every operation, and killed again while it opens, keeps what it acknowledged."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -12,7 +13,7 @@ import pytest
 from tests.vector.crashing_disk import KilledAt, killed
 from tests.vector.test_refusing_disk import in_child
 
-from hekla.base.errors import NotFoundError
+from hekla.base.errors import ConflictError, NotFoundError
 from hekla.vector import (
     ALL,
     Collection,
@@ -112,9 +113,7 @@ def state_of(collection: Collection) -> State:
         assert collection.count(Filter((Match("n", (n,)),))) == sum(each == n for each in found.values())
     assert collection.count(Filter((IsEmpty("m"),))) == 0
     assert dict(collection.facet("colour")) == {
-        colour: count
-        for colour in ("red", "green")
-        if (count := sum(colour_of(n) == colour for n in found.values()))
+        colour: count for colour in ("red", "green") if (count := sum(colour_of(n) == colour for n in found.values()))
     }
     return found, {path: field.kind for path, field in collection.schema.fields.items()}
 
@@ -237,7 +236,14 @@ def test_killed_while_it_is_deleted_a_collection_is_there_or_not(tmp_path: Path)
         else:
             with pytest.raises(NotFoundError):
                 Collection.open(folder)
-            Collection.create(folder, schema("off")).close()
+            if any(folder.glob("*.hkl")):
+                with pytest.raises(ConflictError, match=r"without its manifest; restore manifest\.json, or remove it"):
+                    Collection.create(folder, schema("off"))
+            if not has_ended:
+                with contextlib.suppress(NotFoundError):
+                    delete_collection(folder)
+            with Collection.create(folder, schema("off")) as collection:
+                assert len(collection) == 0, "an old log must not come back to life"
         if has_ended:
             assert call > 4
             return

@@ -483,7 +483,7 @@ def delete_collection(folder: Path | str, *, disk: Disk | None = None) -> None:
     """
     where, disk = Path(folder), disk or Disk()
     manifest = manifest_path(where)
-    if not manifest.exists():
+    if not manifest.exists() and not any(where.glob("*.hk[sl]")):  # what is left where a deletion was cut off
         raise NotFoundError("holds no collection", where=str(where))
     lock = FolderLock(where)
     try:

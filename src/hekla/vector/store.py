@@ -437,7 +437,14 @@ def create_store(folder: Path, schema: CollectionSchema, disk: Disk, build: Buil
     try:
         if manifest_path(folder).exists():
             raise ConflictError("holds a collection already", where=str(folder), cure="open it, or delete it first")
-        write_manifest(disk, folder, Manifest(schema))
+        manifest = Manifest(schema)
+        left = [path for path in strays(folder, replace(manifest, log_start=1 << 64)) if path.suffix != ".part"]
+        if left:
+            cure = "restore manifest.json, or remove it all with `delete_collection`"
+            raise ConflictError(
+                f"holds {left[0].name} of a collection without its manifest", where=str(folder), cure=cure
+            )
+        write_manifest(disk, folder, manifest)
         return Store(folder, read_manifest(folder), disk, build, lock)
     except BaseException:
         lock.release()

@@ -1,6 +1,7 @@
 """Buffers, arenas and the account they are charged to."""
 
 import gc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from hekla.runtime.arena import Arena
 from hekla.runtime.buffer import Buffer, HugePages
 from hekla.runtime.errors import BoundsError, InUseError, LayoutError, NoMemoryError, ReleasedError
 from hekla.runtime.view import view_of
+
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+_HAS_HUGE_PAGES = _HUGE_PAGES.exists() and "[never]" not in _HUGE_PAGES.read_text()
 
 
 @pytest.mark.parametrize("size", [0, 1, 63, 4096, 4097, (2 << 20) - 1, 2 << 20, 5 << 20])
@@ -22,6 +26,22 @@ def test_a_buffer_is_aligned_zeroed_and_as_long_as_asked(size: int, alignment: i
         assert bytes(memory[:1]) in (b"", b"\0")
         if size:
             memory[size - 1] = 7
+        del memory
+
+
+def _huge_kib() -> int:
+    """Return KiB of this process that lie on huge pages."""
+    (line,) = [x for x in Path("/proc/self/smaps_rollup").read_text().splitlines() if x.startswith("AnonHugePages")]
+    return int(line.split()[1])
+
+
+@pytest.mark.skipif(not _HAS_HUGE_PAGES, reason="this system makes no huge pages")
+def test_a_large_buffer_lies_on_huge_pages() -> None:
+    before = _huge_kib()
+    with Buffer(64 << 20) as buffer:
+        memory = buffer.memory()
+        memory[:] = bytes(64 << 20)
+        assert _huge_kib() - before >= 32 << 10  # the system may be short of some
         del memory
 
 

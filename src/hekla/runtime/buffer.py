@@ -65,7 +65,9 @@ class Buffer(Owner):
 def _reserve(size: int, alignment: int) -> tuple[mmap.mmap, int]:
     """Return (pages, offset of the first aligned byte); what is reserved for alignment is never touched."""
     slack = alignment if alignment > PAGE_BYTES else 0
-    pages = mmap.mmap(-1, max(PAGE_BYTES, round_up(size + slack, PAGE_BYTES)))
+    length = max(PAGE_BYTES, round_up(size + slack, PAGE_BYTES))
+    # private: of shared pages, which mmap takes by default, Linux makes no huge ones
+    pages = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     begin = address_of(memoryview(pages))
     return pages, round_up(begin, alignment) - begin
 

@@ -189,6 +189,8 @@ class Collection:
             nonlocal gone
             ids = _ids_in(version, selection)
             gone = len(ids)
+            if self._store.has_away and not isinstance(selection, Filter):
+                ids = ids_of([read_id(value, f"$.points[{i}]") for i, value in enumerate(selection)])  # known or not
             return Changes(deletes=ids)
 
         self._store.change(decide)

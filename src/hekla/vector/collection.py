@@ -25,6 +25,7 @@ from hekla.vector.payload.words import words_by
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, Vector, read_id
 from hekla.vector.queries import Nearest, Search
 from hekla.vector.quick import QuickWay, quick_way
+from hekla.vector.ready import load_kernels
 from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, payload_at, record_of, scored_of
 from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
@@ -100,11 +101,12 @@ class Collection:
         has_upkeep: bool = True,
         disk: Disk | None = None,
     ) -> "Collection":
-        """Open a collection: map its files, read its manifest and the log's end.
+        """Open a collection: map its files, read its manifest and the log's end, load the code of its searches.
 
         Errors: NotFoundError; LockedError if another process has it open for writing; DamagedError.
         """
         store = open_store(Path(folder), disk or Disk(), _sections, is_read_only=is_read_only)
+        load_kernels(store.version)
         return cls(store, has_upkeep=has_upkeep)
 
     def __enter__(self) -> "Collection":

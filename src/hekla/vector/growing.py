@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hekla.vector import bitmap
 from hekla.vector.rows import DTYPES, AnyArray, Dense, Ids, Payloads, Rows, Sparse, row_shape
 from hekla.vector.schema import CollectionSchema
 
@@ -16,19 +17,44 @@ class GrowingArray:
 
     __slots__ = ("_array", "_length")
 
-    def __init__(self, dtype: np.dtype[Any] | type[np.generic], tail: tuple[int, ...] = ()) -> None:
-        self._array: AnyArray = np.zeros((_FIRST, *tail), dtype)
+    def __init__(
+        self, dtype: np.dtype[Any] | type[np.generic], tail: tuple[int, ...] = (), *, room: int = _FIRST
+    ) -> None:
+        """room: how many elements to begin with."""
+        self._array: AnyArray = np.zeros((room, *tail), dtype)
         self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, value: float) -> None:
+        """Add one element at the end."""
+        at = self._length
+        if at == len(self._array):
+            self._grow(at + 1)
+        self._array[at] = value
+        self._length = at + 1
 
     def extend(self, more: AnyArray) -> None:
         """Add elements at the end."""
         needed = self._length + len(more)
         if needed > len(self._array):
-            grown = np.zeros((max(needed, 2 * len(self._array)), *self._array.shape[1:]), self._array.dtype)
-            grown[: self._length] = self._array[: self._length]
-            self._array = grown
+            self._grow(needed)
         self._array[self._length : needed] = more
         self._length = needed
+
+    def _grow(self, needed: int) -> None:
+        grown = np.zeros((max(needed, 2 * len(self._array)), *self._array.shape[1:]), self._array.dtype)
+        grown[: self._length] = self._array[: self._length]
+        self._array = grown
+
+    def first(self, count: int) -> AnyArray:
+        """Return the first elements, of as many as there were at some time. Any thread, while one adds more."""
+        return self._array[:count]
+
+    def at(self, place: int) -> Any:  # Any: an element
+        """Return one element. Any thread, while one adds more."""
+        return self._array[place]
 
     def view(self) -> AnyArray:
         """Return what there is now."""
@@ -40,6 +66,35 @@ class GrowingArray:
     def nbytes(self) -> int:
         """Bytes in use."""
         return int(self._array[: self._length].nbytes)
+
+
+class GrowingBits:
+    """A set of rows that grows. Any thread may look while one adds rows, each greater than all before."""
+
+    __slots__ = ("_words",)
+
+    def __init__(self) -> None:
+        self._words = np.zeros(_FIRST, np.uint64)
+
+    def add(self, row: int) -> None:
+        """Add a row."""
+        self.reserve(row + 1)
+        self._words[row >> 6] |= np.uint64(1 << (row & 63))
+
+    def reserve(self, rows: int) -> None:
+        """Make room for so many rows, in the set or not."""
+        needed = bitmap.words_for(rows)
+        if needed > len(self._words):
+            grown = np.zeros(max(needed, 2 * len(self._words)), np.uint64)
+            grown[: len(self._words)] = self._words
+            self._words = grown
+
+    def of_first(self, rows: int) -> bitmap.Words:
+        """Return which of the first rows are in the set. There is room for as many."""
+        words = self._words[: bitmap.words_for(rows)].copy()
+        if rows & 63:
+            words[-1] &= np.uint64((1 << (rows & 63)) - 1)
+        return words
 
 
 class GrowingRows:

@@ -1,6 +1,7 @@
 """What a reader sees: one version of a collection. It never changes, however long it is held."""
 
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -21,19 +22,31 @@ class Finder(Protocol):
         """Return the row of each id, ABSENT where there is none."""
 
 
+class Follower(Protocol):
+    """Something kept over rows that grow."""
+
+    def follow(self, rows: Rows) -> None:
+        """Take in the rows that are new since the last time."""
+
+
 class Tail:
     """The newest points: rows that grow, and where each id stands last. Changed under the write lock only."""
 
     def __init__(self, schema: CollectionSchema) -> None:
         self.growing = GrowingRows(schema)
         self._row_of: dict[int, int] = {}
-        self.derived: dict[object, object] = {}  # what readers built over blocks of rows, which never change
+        self.followers: dict[str, Follower] = {}  # what readers asked for over the rows, by what it is
+        self.lock = Lock()  # of who adds a follower
 
     def extend(self, rows: Rows) -> None:
         """Add rows at the end."""
         first = len(self.growing)
         self.growing.extend(rows)
         self._row_of.update((key, first + i) for i, key in enumerate(rows.ids.as_keys()))
+        if self.followers:
+            now = self.growing.view()
+            for follower in list(self.followers.values()):
+                follower.follow(now)
 
     def find(self, ids: Ids) -> NDArray[np.int64]:
         """Return the last row of each id, also of one that was deleted since; ABSENT where there is none."""

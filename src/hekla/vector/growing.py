@@ -1,6 +1,5 @@
 """Rows that grow at the end, while readers hold on to what they saw."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -102,6 +101,8 @@ class GrowingRows:
 
     def __init__(self, schema: CollectionSchema) -> None:
         self._schema = schema
+        self._rows = 0
+        self._lacks: set[str] = set()  # vectors that some row lacks
         self._arrays: dict[str, GrowingArray] = {
             "id.low": GrowingArray(np.uint64),
             "id.high": GrowingArray(np.uint64),
@@ -122,7 +123,7 @@ class GrowingRows:
                 array.extend(np.zeros(1, np.uint64))  # offsets: one more than rows, from 0
 
     def __len__(self) -> int:
-        return len(self._arrays["id.low"].view())
+        return self._rows
 
     @property
     def nbytes(self) -> int:
@@ -131,46 +132,61 @@ class GrowingRows:
 
     def extend(self, rows: Rows) -> None:
         """Add rows at the end."""
-        arrays = self._arrays
+        arrays, n = self._arrays, len(rows)
         arrays["id.low"].extend(rows.ids.low)
         arrays["id.high"].extend(rows.ids.high)
         arrays["id.is_uuid"].extend(rows.ids.is_uuid)
         for name, dense in rows.dense.items():
-            is_present = np.ones(len(rows), np.bool_) if dense.is_present is None else dense.is_present
-            arrays[f"dense.{name}.is_present"].extend(is_present)
             arrays[f"dense.{name}.values"].extend(dense.values)
+            if dense.is_present is not None or name in self._lacks:
+                self._extend_present(name, dense.is_present, n)
             if dense.offsets is not None:
-                _extend_ends(arrays, f"dense.{name}.ends", dense.offsets)
+                _extend_ends(arrays[f"dense.{name}.ends"], dense.offsets)
         for name, sparse in rows.sparse.items():
-            _extend_ends(arrays, f"sparse.{name}.ends", sparse.offsets)
+            _extend_ends(arrays[f"sparse.{name}.ends"], sparse.offsets)
             arrays[f"sparse.{name}.indices"].extend(sparse.indices)
             arrays[f"sparse.{name}.values"].extend(sparse.values)
-        _extend_ends(arrays, "payload.ends", rows.payloads.offsets)
         arrays["payload.text"].extend(rows.payloads.text)
+        _extend_ends(arrays["payload.ends"], rows.payloads.offsets)
+        self._rows += n
+
+    def _extend_present(self, name: str, is_present: AnyArray | None, n: int) -> None:
+        array = self._arrays[f"dense.{name}.is_present"]
+        if name not in self._lacks:
+            array.extend(np.ones(self._rows, np.bool_))
+            self._lacks.add(name)
+        array.extend(np.ones(n, np.bool_) if is_present is None else is_present)
 
     def view(self) -> Rows:
         """Return the rows there are now; they stay as they are while this grows."""
-        found: Mapping[str, AnyArray] = {name: array.view() for name, array in self._arrays.items()}
+        return self.first(self._rows)
+
+    def first(self, n: int) -> Rows:
+        """Return the first rows, of as many as there were at some time. Any thread, while one adds more."""
+        arrays = self._arrays
         dense = {}
         for name, vector in self._schema.vectors.items():
-            is_present = found[f"dense.{name}.is_present"]
-            dense[name] = Dense(
-                found[f"dense.{name}.values"],
-                None if is_present.all() else is_present,
-                found[f"dense.{name}.ends"] if vector.is_multi else None,
-            )
-        sparse = {
-            name: Sparse(found[f"sparse.{name}.ends"], found[f"sparse.{name}.indices"], found[f"sparse.{name}.values"])
-            for name in self._schema.sparse
-        }
+            is_present = arrays[f"dense.{name}.is_present"].first(n) if name in self._lacks else None
+            if vector.is_multi:
+                ends = arrays[f"dense.{name}.ends"].first(n + 1)
+                values = arrays[f"dense.{name}.values"].first(int(ends[-1]))
+                dense[name] = Dense(values, is_present, ends)
+            else:
+                dense[name] = Dense(arrays[f"dense.{name}.values"].first(n), is_present)
+        sparse = {}
+        for name in self._schema.sparse:
+            ends = arrays[f"sparse.{name}.ends"].first(n + 1)
+            entries = int(ends[-1])
+            columns = (arrays[f"sparse.{name}.{which}"].first(entries) for which in ("indices", "values"))
+            sparse[name] = Sparse(ends, *columns)
+        ends = arrays["payload.ends"].first(n + 1)
         return Rows(
-            Ids(found["id.low"], found["id.high"], found["id.is_uuid"]),
+            Ids(arrays["id.low"].first(n), arrays["id.high"].first(n), arrays["id.is_uuid"].first(n)),
             dense,
             sparse,
-            Payloads(found["payload.ends"], found["payload.text"]),
+            Payloads(ends, arrays["payload.text"].first(int(ends[-1]))),
         )
 
 
-def _extend_ends(arrays: Mapping[str, GrowingArray], name: str, offsets: AnyArray) -> None:
-    ends = arrays[name]
-    ends.extend(offsets[1:] - offsets[0] + ends.view()[-1])
+def _extend_ends(ends: GrowingArray, offsets: AnyArray) -> None:
+    ends.extend(offsets[1:] - offsets[0] + ends.at(len(ends) - 1))

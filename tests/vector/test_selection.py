@@ -253,3 +253,18 @@ def test_every_condition_by_index_gives_what_reading_every_payload_gives() -> No
         ):
             wanted = [row for row, payload in enumerate(as_read) if filter_holds(tree, payload, FIELDS.get)]
             assert bitmap.members(selector.select(tree), len(rows)).tolist() == wanted, tree
+
+
+def test_every_condition_as_of_some_rows_holds_for_those_rows() -> None:
+    stored = [random_payload(random.Random(seed)) for seed in range(200)]
+    rows = rows_from_points(SCHEMA, [Point(i, {}, payload) for i, payload in enumerate(stored)])
+    growing = GrowingFields(FIELDS)
+    growing.follow(rows)
+    for size in (0, 1, 64, 130):
+        some = rows.span(0, size)
+        selector = Selector(some, growing.as_of(some), IdLookup(lookup_sections(some.ids)).rows, FIELDS)
+        for leaf in every_leaf():
+            tree = Filter((leaf,))
+            wanted = [row for row in range(size) if filter_holds(tree, orjson.loads(rows.payloads.at(row)), FIELDS.get)]
+            chosen = selector.select(tree)
+            assert bitmap.members(chosen, 64 * len(chosen)).tolist() == wanted, (size, tree)

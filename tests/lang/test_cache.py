@@ -64,7 +64,7 @@ def test_a_damaged_entry_is_rebuilt(tmp_path: Path, damage: str, kind: str) -> N
     assert again.code == (code, kind == "image")  # the image is linked again from the object file
     assert again(1.0) == 2.0
     assert fresh(cache).compile().code[1]
-    assert len(entries(tmp_path)) == 2
+    assert len(entries(tmp_path, "o") + entries(tmp_path, "image")) == 2
 
 
 def test_a_disk_that_takes_nothing_costs_only_time() -> None:

@@ -4,6 +4,7 @@ import linecache
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hekla.lang.host import processor
 from hekla.lang.kernel import Kernel
 from hekla.lang.keys import source_key
 from hekla.lang.llvm.cache import CodeCache
+from hekla.lang.texts import SETTLED_NS, Folder, Texts
 
 PROGRAM = """
 import dataclasses
@@ -273,3 +275,98 @@ def test_generic_kernels_are_found_by_their_types_without_a_front_end(world: Wor
             compiled = kernel.compiled_for([given], {})
             assert ("_lowered" in vars(compiled)) is not warm
             assert kernel(given) == 2
+
+
+def learnt(world: World, kernel: Kernel, now_ns: int) -> tuple[str | None, bool]:
+    """Return the key by what the cache knows of the texts, and whether it learnt any at a time."""
+    texts = Texts(world.cache, kernel.definition)
+    return source_key(kernel.definition, (), {}, "", texts), texts.keep(now_ns)
+
+
+def long_after() -> int:
+    return time.time_ns() + 2 * SETTLED_NS
+
+
+def test_texts_are_remembered_once_files_are_settled_and_give_the_same_key(world: World) -> None:
+    kernel = world.kernel()
+    assert learnt(world, kernel, time.time_ns()) == (key(kernel), False)  # the next write might have the same time
+    assert learnt(world, kernel, long_after()) == (key(kernel), True)
+    assert learnt(world, world_unchanged(world), long_after()) == (key(kernel), False)
+
+
+def world_unchanged(world: World) -> Kernel:
+    """Return the kernel, imported afresh from files that nobody wrote."""
+    sys.path.insert(0, str(world.folder))
+    try:
+        return kernel_in(world.path, "program")
+    finally:
+        sys.path.remove(str(world.folder))
+        sys.modules.pop("other", None)
+
+
+def test_what_is_remembered_is_not_read_again(world: World) -> None:
+    learnt(world, world.kernel(), long_after())
+    kernel = world_unchanged(world)
+    learnt(world, kernel, long_after())
+    assert "text" not in vars(kernel.definition)
+
+
+@pytest.mark.parametrize("what", [*CHANGES, *SAME_CODE])
+def test_remembered_texts_hide_no_change(world: World, what: str) -> None:
+    before, after = (CHANGES | SAME_CODE)[what]
+    old, _ = learnt(world, world.kernel(), long_after())
+    new = world.kernel(PROGRAM.replace(before, after), OTHER.replace(before, after))
+    assert learnt(world, new, long_after())[0] == key(new) != old
+
+
+def test_a_value_that_a_process_sets_is_seen_though_its_file_is_as_it_was(world: World) -> None:
+    learnt(world, world.kernel(), long_after())
+    kernel = world_unchanged(world)
+    kernel.definition.function.__globals__["SCALE"] = 8
+    assert learnt(world, kernel, long_after())[0] == key(kernel) != key(world_unchanged(world))
+
+
+def test_texts_are_not_remembered_of_a_file_that_was_read_before_it_was_written(world: World) -> None:
+    kernel = world.kernel()
+    assert key(kernel) is not None  # reads the files
+    world.path.write_text(PROGRAM + "\n# later\n")
+    assert learnt(world, kernel, long_after()) == (key(kernel), False)
+
+
+def test_the_hash_of_a_folder_is_remembered_until_a_file_is_written_made_or_removed(tmp_path: Path) -> None:
+    folder, cache = tmp_path / "code", CodeCache(tmp_path / "cache")
+    for name in ("inner", "without"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "one.py").write_text(name)
+
+    def digest() -> str:
+        found = Folder(cache, folder, frozenset({"without"})).digest(long_after())
+        assert found == Folder(CodeCache(None), folder, frozenset({"without"})).digest()
+        assert found == Folder(cache, folder, frozenset({"without"})).digest(long_after())
+        return found
+
+    seen = [digest()]
+    (folder / "inner/one.py").write_text("other")
+    seen.append(digest())
+    (folder / "inner/two.py").write_text("")
+    seen.append(digest())
+    (folder / "inner/three").mkdir()
+    (folder / "inner/three/four.py").write_text("")
+    seen.append(digest())
+    (folder / "inner/one.py").unlink()
+    seen.append(digest())
+    assert len(set(seen)) == len(seen)
+    (folder / "without/one.py").write_text("nobody asks")
+    assert digest() == seen[-1]
+    assert list((tmp_path / "cache").rglob("*.text"))
+
+
+def test_loading_what_is_kept_makes_nothing(world: World) -> None:
+    kernel = world.kernel()
+    assert not kernel.load_kept()
+    assert not list((world.folder / "cache").rglob("*.image"))
+    expected = kernel(1.0)
+    loaded = world_unchanged(world).with_options(cache=world.cache)
+    assert loaded.load_kept()
+    assert "_lowered" not in vars(loaded.compile())
+    assert loaded(1.0) == expected

@@ -1,5 +1,6 @@
 """Filters by index give the rows that reading every payload gives."""
 
+import math
 import random
 from typing import Any
 
@@ -29,8 +30,10 @@ from hekla.vector.filters import (
 )
 from hekla.vector.id_lookup import IdLookup, lookup_sections
 from hekla.vector.payload.conditions import Fields, filter_holds
-from hekla.vector.payload.field_index import FieldIndex, build_field
+from hekla.vector.payload.field_index import build_field
+from hekla.vector.payload.part_fields import GrowingFields
 from hekla.vector.payload.selection import Selector
+from hekla.vector.payload.stored_index import FieldIndex
 from hekla.vector.point import Point
 from hekla.vector.schema import CollectionSchema, FieldSchema, TextOptions
 
@@ -134,6 +137,47 @@ def test_filters_by_index_give_what_reading_every_payload_gives(stored: list[dic
         assert bitmap.members(chosen, len(rows)).tolist() == expected
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.lists(payloads, min_size=1, max_size=12), trees, st.data())
+def test_indexes_that_grew_give_what_they_gave_when_they_had_fewer_rows(
+    stored: list[dict[str, Any]], tree: Filter, data: st.DataObject
+) -> None:
+    rows = rows_from_points(SCHEMA, [Point(i, {}, payload) for i, payload in enumerate(stored)])
+    as_read = [orjson.loads(rows.payloads.at(row)) for row in range(len(rows))]
+    growing = GrowingFields(FIELDS)
+    for size in sorted(data.draw(st.sets(st.integers(0, len(rows)), max_size=3)) | {len(rows)}):
+        growing.follow(rows.span(0, size))
+    size = data.draw(st.integers(0, len(rows)))
+    some = rows.span(0, size)
+    wanted = [row for row in range(size) if filter_holds(tree, as_read[row], FIELDS.get)]
+    chosen = Selector(some, growing.as_of(some), IdLookup(lookup_sections(some.ids)).rows, FIELDS).select(tree)
+    assert bitmap.members(chosen, 64 * len(chosen)).tolist() == wanted  # and no row that came later
+
+
+def test_a_range_holds_to_its_bounds_exactly() -> None:
+    sizes = [-(2**63), -1, 0, 1, 2**53, 2**53 + 1, 2**63 - 1]
+    prices = [0.0, 0.1, 1.0, 1e300]
+    stored = [{"size": n} for n in sizes] + [{"price": x} for x in prices]
+    rows = rows_from_points(SCHEMA, [Point(i, {}, payload) for i, payload in enumerate(stored)])
+    indexes = {path: FieldIndex(FIELDS[path], build_field(stored, path, FIELDS[path])) for path in ("size", "price")}
+    growing = GrowingFields(FIELDS).as_of(rows)
+    bounds = [-math.inf, -(2.0**70), -(2**63), -0.5, -0.0, 0, 0.1, 0.5, 1, 2**53, 2**53 + 1, 2**63, 10**400, math.inf]
+    for path, values in (("size", [*sizes, *[None] * len(prices)]), ("price", [*[None] * len(sizes), *prices])):
+        for bound in bounds:
+            for condition in (
+                Range(path, bound),
+                Range(path, None, bound),
+                Range(path, lt=bound),
+                Range(path, lte=bound),
+            ):
+                tree = Filter((condition,))
+                wanted = [row for row, payload in enumerate(stored) if filter_holds(tree, payload, FIELDS.get)]
+                for each in (indexes, growing):
+                    selector = Selector(rows, each, IdLookup(lookup_sections(rows.ids)).rows, FIELDS)
+                    chosen = bitmap.members(selector.select(tree), len(rows))
+                    assert chosen.tolist() == wanted, (condition, [values[row] for row in wanted])
+
+
 def test_has_id_finds_the_rows_of_ids() -> None:
     rows = rows_from_points(SCHEMA, [Point(i) for i in (5, 3, 9)])
     selector = Selector(rows, {}, IdLookup(lookup_sections(rows.ids)).rows)
@@ -209,3 +253,18 @@ def test_every_condition_by_index_gives_what_reading_every_payload_gives() -> No
         ):
             wanted = [row for row, payload in enumerate(as_read) if filter_holds(tree, payload, FIELDS.get)]
             assert bitmap.members(selector.select(tree), len(rows)).tolist() == wanted, tree
+
+
+def test_every_condition_as_of_some_rows_holds_for_those_rows() -> None:
+    stored = [random_payload(random.Random(seed)) for seed in range(200)]
+    rows = rows_from_points(SCHEMA, [Point(i, {}, payload) for i, payload in enumerate(stored)])
+    growing = GrowingFields(FIELDS)
+    growing.follow(rows)
+    for size in (0, 1, 64, 130):
+        some = rows.span(0, size)
+        selector = Selector(some, growing.as_of(some), IdLookup(lookup_sections(some.ids)).rows, FIELDS)
+        for leaf in every_leaf():
+            tree = Filter((leaf,))
+            wanted = [row for row in range(size) if filter_holds(tree, orjson.loads(rows.payloads.at(row)), FIELDS.get)]
+            chosen = selector.select(tree)
+            assert bitmap.members(chosen, 64 * len(chosen)).tolist() == wanted, (size, tree)

@@ -23,6 +23,7 @@ from hekla.lang.llvm.built import Built
 from hekla.lang.llvm.cache import CodeCache
 from hekla.lang.llvm.loaded import Loaded
 from hekla.lang.lock_order import LockOrder, standard_order
+from hekla.lang.texts import Texts
 
 if TYPE_CHECKING:  # what a process that compiles nothing never loads
     from hekla.lang.front.specialise import Program
@@ -57,18 +58,34 @@ class Compiled:
     """One kernel for one choice of types and constants; call it with arrays and numbers."""
 
     def __init__(
-        self, definition: Definition, kinds: tuple[t.Type, ...], named: Mapping[str, Any], options: Options
+        self,
+        definition: Definition,
+        kinds: tuple[t.Type, ...],
+        named: Mapping[str, Any],
+        options: Options,
+        *,
+        only_kept: bool = False,
     ) -> None:
-        """Look for the code in the cache, and run the front end where it is not there. Errors: KernelError."""
+        """Look for the code in the cache, and run the front end where it is not there. Errors: KernelError.
+
+        only_kept: leave the front end for later; see `is_kept`.
+        """
         self._definition, self._kinds, self._named = definition, kinds, named
         self.options = options
         self._cache = options.cache or CodeCache.standard()
-        self._key = source_key(definition, kinds, named, options.key)
+        texts = Texts(self._cache, definition)
+        self._key = source_key(definition, kinds, named, options.key, texts)
         self._kept = Built.kept(self._cache, self._key) if self._key is not None else None
-        if self._kept is None:
-            _ = self._lowered
-        else:
+        if self._kept is not None:
+            texts.keep()
             self._order.add(self._kept.interface.edges)
+        elif not only_kept:
+            _ = self._lowered
+
+    @property
+    def is_kept(self) -> bool:
+        """True where the code came from the cache."""
+        return self._kept is not None
 
     @property
     def _order(self) -> LockOrder:
@@ -232,6 +249,23 @@ class Kernel(functools.partial[Any]):  # Any: the kernel's result
         """Compile a kernel that has no parameters of types or constants, or load it, so that no call waits for it."""
         self._call_with(self.compile().entry)
 
+    @no_frames_of_ours
+    def load_kept(self, *kinds: t.Type, **named: Any) -> bool:  # Any: compile-time values
+        """Load the kernel for these types and constants if its code is in the cache; False where a call must make it.
+
+        Loading takes well below a millisecond, compiling hundreds: for what should be ready but must not wait.
+        """
+        key = _key_of(kinds, named)
+        with self._lock:
+            compiled = self._compiled.get(key)
+            if compiled is None:
+                compiled = Compiled(self.definition, kinds, named, self.options, only_kept=True)
+                if not compiled.is_kept:
+                    return False
+                self._compiled[key] = compiled
+        _ = compiled.entry
+        return True
+
     def _call_with(self, function: Callable[..., Any]) -> None:  # Any: the kernel's arguments and result
         self.__setstate__((function, (), {}, self.__dict__))  # type: ignore[attr-defined]  # partial has it, typeshed not
 
@@ -248,7 +282,7 @@ class Kernel(functools.partial[Any]):  # Any: the kernel's result
 
         Types may be left out where the signature states them. Errors: KernelError, pointing at the source.
         """
-        key = (kinds, tuple(sorted((n, getattr(v, "definition", v)) for n, v in named.items())))
+        key = _key_of(kinds, named)
         with self._lock:
             return self._compile(key, kinds, named)
 
@@ -311,6 +345,10 @@ class Kernel(functools.partial[Any]):  # Any: the kernel's result
 
 def _not_yet(*_: Any, **__: Any) -> Any:  # Any: a kernel's arguments and result
     raise AssertionError("a kernel was called before it was made")
+
+
+def _key_of(kinds: tuple[t.Type, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:  # Any: compile-time values
+    return (kinds, tuple(sorted((n, getattr(v, "definition", v)) for n, v in named.items())))
 
 
 def _dispatch_key(argument: Any) -> Any:  # Any: see Kernel._first_call

@@ -28,7 +28,9 @@ import numpy as np
 from hekla.lang import types as t
 from hekla.lang.front.definition import Definition, Missing, definition_of
 from hekla.lang.host import this_processor
+from hekla.lang.llvm.cache import CodeCache
 from hekla.lang.surface import Builtin, Comptime, Marker, TypeBuilder
+from hekla.lang.texts import Folder, Texts
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 _ELSEWHERE = frozenset({"explain", "interpreter"})  # folders that do not decide a kernel's code
@@ -50,13 +52,14 @@ class CannotTellError(Exception):
 
 
 def source_key(
-    definition: Definition, kinds: Iterable[t.Type], named: Mapping[str, Any], flags: str
+    definition: Definition, kinds: Iterable[t.Type], named: Mapping[str, Any], flags: str, texts: Texts | None = None
 ) -> str | None:  # Any: compile-time values
     """Return the key of a kernel for these types and constants, None where it cannot be told.
 
     flags: what else decides the code, as text; it must say the target where that is not this processor.
+    texts: where the source is read; without them it is read from the files.
     """
-    digest = _Digest()
+    digest = _Digest(texts or Texts(CodeCache(None), definition))
     try:
         digest.add_definition(definition)
         for kind in kinds:
@@ -80,20 +83,15 @@ def code_key(*parts: str) -> str | None:
 @cache
 def compiler() -> str:
     """Return what differs where this compiler differs: a hash of its files, and versions."""
-    folder = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        if path.relative_to(folder).parts[0] not in _ELSEWHERE:
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode())
-            digest.update(content)
-    return f"{digest.hexdigest()} llvmlite {llvmlite.__version__} numpy {np.__version__} python {sys.version_info[:3]}"
+    digest = Folder(CodeCache.standard(), Path(__file__).parent, _ELSEWHERE).digest()
+    return f"{digest} llvmlite {llvmlite.__version__} numpy {np.__version__} python {sys.version_info[:3]}"
 
 
 class _Digest:
     """Collects what decides a kernel's code; whatever it has met before it only refers to."""
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
         self.parts: list[str] = []
         self._met: dict[int, int] = {}
         self._asked: set[tuple[str, str]] = set()  # names in modules: two kernels may ask one module for different ones
@@ -139,20 +137,23 @@ class _Digest:
         words = self._add_text(definition)
         for word in words:
             value = definition.lookup(word)
+            if isinstance(value, Missing):
+                continue
+            self._texts.add_useful(word)
             if isinstance(value, FunctionType):
                 self.note(f"{word}: a Python function")  # no kernel calls it, but a comment may speak of it
-            elif not isinstance(value, Missing):
+            else:
                 self.note(word)
                 self.add(value, words)
 
     def _add_text(self, definition: Definition) -> tuple[str, ...]:
         """Note the text of a function and where it stands, and return the words in it."""
-        found = definition.text
+        found = self._texts.of(definition)
         if found is None:
             raise CannotTellError(definition.name)
-        file, line, text, words = found
-        self.note(f"{file}:{line}\n{text}")
-        return words
+        code = definition.function.__code__
+        self.note(f"{code.co_filename}:{code.co_firstlineno} {found[0]}")
+        return found[1]
 
     def _is_new(self, value: object) -> bool:
         number = self._met.setdefault(id(value), len(self._met))
@@ -195,6 +196,7 @@ class _Digest:
                 word in vars(module) and (module.__name__, word) not in self._asked
             ):  # two kernels may ask one module for different names
                 self._asked.add((module.__name__, word))
+                self._texts.add_useful(word)
                 self.note(word)
                 self.add(vars(module)[word], words)
 
@@ -247,7 +249,7 @@ class _Digest:
                 self.note(word)
                 self.add(found, inside)
         for default in (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
-            self.add(default, words)
+            self.add(default)
 
 
 def _is_record(value: object) -> bool:

@@ -18,6 +18,14 @@ def nothing(rows: int) -> Words:
     return np.zeros(words_for(rows), np.uint64)
 
 
+def everything(rows: int) -> Words:
+    """Return the set of all rows."""
+    words = np.full(words_for(rows), (1 << 64) - 1, np.uint64)
+    if rows & 63:
+        words[-1] = (1 << (rows & 63)) - 1
+    return words
+
+
 def of_mask(mask: NDArray[np.bool_]) -> Words:
     """Return the set of rows where the mask (n,) is true."""
     packed = np.packbits(mask, bitorder="little")

@@ -25,6 +25,7 @@ from hekla.vector.payload.words import words_by
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, Vector, read_id
 from hekla.vector.queries import Nearest, Search
 from hekla.vector.quick import QuickWay, quick_way
+from hekla.vector.ready import load_kernels
 from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, payload_at, record_of, scored_of
 from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
@@ -100,11 +101,12 @@ class Collection:
         has_upkeep: bool = True,
         disk: Disk | None = None,
     ) -> "Collection":
-        """Open a collection: map its files, read its manifest and the log's end.
+        """Open a collection: map its files, read its manifest and the log's end, load the code of its searches.
 
         Errors: NotFoundError; LockedError if another process has it open for writing; DamagedError.
         """
         store = open_store(Path(folder), disk or Disk(), _sections, is_read_only=is_read_only)
+        load_kernels(store.version)
         return cls(store, has_upkeep=has_upkeep)
 
     def __enter__(self) -> "Collection":
@@ -190,7 +192,7 @@ class Collection:
             ids = _ids_in(version, selection)
             gone = len(ids)
             if self._store.has_away and not isinstance(selection, Filter):
-                ids = ids_of([read_id(value, f"$.points[{i}]") for i, value in enumerate(selection)])  # known or not
+                ids = _read_ids(selection)  # of points that are not known, too
             return Changes(deletes=ids)
 
         self._store.change(decide)
@@ -510,7 +512,7 @@ def _is_optimised(source: object) -> bool:
 def _ids_in(version: Version, selection: Selection) -> Ids:
     """Return the ids of the points that are there, of a selection."""
     if not isinstance(selection, Filter):
-        wanted = ids_of([read_id(value, f"$.points[{i}]") for i, value in enumerate(dict.fromkeys(selection))])
+        wanted = _read_ids(selection)
         is_here = np.zeros(len(wanted), np.bool_)
         for part in version.parts:
             if part.live:
@@ -524,6 +526,11 @@ def _ids_in(version: Version, selection: Selection) -> Ids:
     ]
     each = (np.concatenate([getattr(ids, name) for ids in found]) for name in ("low", "high", "is_uuid"))
     return Ids(*each)
+
+
+def _read_ids(selection: Sequence[PointId]) -> Ids:
+    """Return ids as columns, each once however it was written. Errors: PointError."""
+    return ids_of(list(dict.fromkeys(read_id(value, f"$.points[{i}]") for i, value in enumerate(selection))))
 
 
 def _rows_in(version: Version, ids: Ids) -> Rows | None:

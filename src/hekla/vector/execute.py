@@ -15,7 +15,7 @@ from hekla.vector.errors import PointError
 from hekla.vector.filters import Filter, check_filter
 from hekla.vector.fusion import fused
 from hekla.vector.hits import Hits, best_of, from_scores, hits_in, joined
-from hekla.vector.payload.part_fields import blocks_of, select
+from hekla.vector.payload.part_fields import indexes_of, select
 from hekla.vector.point import PointId, SparseVector
 from hekla.vector.queries import (
     Discover,
@@ -350,13 +350,11 @@ class _Run:
         each = []
         for number, part in enumerate(self._version.parts):
             mask = self._mask(number)
-            for block in blocks_of(part, self._version.schema, is_whole=True):
-                index = block.indexes[query.path].sections
-                rows, values = index["values.row"].astype(np.int64) + block.first, index["values"].astype(np.float64)
-                kept = mask[rows]
-                if query.start_from is not None:
-                    kept &= sign * values >= sign * query.start_from
-                each.append(hits_in(number, rows[kept], sign * values[kept]))
+            numbers, of_rows = indexes_of(part, self._version.schema)[query.path].numbers()
+            values, kept = numbers.astype(np.float64), mask[of_rows]
+            if query.start_from is not None:
+                kept &= sign * values >= sign * query.start_from
+            each.append(hits_in(number, of_rows[kept], sign * values[kept]))
         return best_of(each, self._limit)
 
     def _sampled(self, query: Sample) -> Hits:

@@ -1,14 +1,15 @@
 """How many points have each value of a payload index."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, quoted
 from hekla.vector import bitmap
-from hekla.vector.payload.field_index import FieldIndex
-from hekla.vector.payload.part_fields import blocks_of
+from hekla.vector.payload.part_fields import indexes_of
+from hekla.vector.payload.payload_index import PayloadIndex
 from hekla.vector.version import Version
 
 _KINDS = ("keyword", "uuid", "integer", "bool")
@@ -25,22 +26,18 @@ def facet_counts(
     counts: Counter[str | int] = Counter()
     for part, words in zip(version.parts, allowed, strict=True):
         live = ~part.deleted if words is None else words & ~part.deleted
-        mask = bitmap.to_mask(live, len(part.rows))
-        for block in blocks_of(part, version.schema, is_whole=True):
-            counts.update(_counts(block.indexes[path], mask[block.first : block.first + len(block.rows)]))
+        index = indexes_of(part, version.schema)[path]
+        counts.update(_counts(index, bitmap.to_mask(live, len(part.rows))))
     return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:limit]
 
 
-def _counts(index: FieldIndex, mask: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> dict[str | int, int]:
-    if index.postings is not None:
-        postings = index.postings
-        is_live = mask[postings.rows]
-        sums = np.concatenate([[0], np.cumsum(is_live)])
-        each = (sums[postings.row_offsets[1:]] - sums[postings.row_offsets[:-1]]).tolist()
-        return {postings[i].decode("utf-8", "surrogatepass"): n for i, n in enumerate(each) if n}
-    values, rows = index.sections["values"], index.sections["values.row"]
+def _counts(index: PayloadIndex, live: NDArray[np.bool_]) -> Mapping[str | int, int]:
+    if index.field.kind in ("keyword", "uuid"):
+        return dict(index.term_counts(live).items())
+    values, rows = index.numbers()
+    kept = live[rows]
     # A row may have a value twice: it counts once.
-    pairs = np.unique(np.stack([values[mask[rows]], rows[mask[rows]].astype(np.int64)]), axis=1)
+    pairs = np.unique(np.stack([values[kept], rows[kept].astype(np.int64)]), axis=1)
     found, times = np.unique(pairs[0], return_counts=True)
     is_bool = index.field.kind == "bool"
     return {(bool(v) if is_bool else v): n for v, n in zip(found.tolist(), times.tolist(), strict=True)}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hekla.vector.rows import AnyArray, Ids
+from hekla.vector.rows import UUID_KEY, AnyArray, Ids
 
 ABSENT = -1
 
@@ -41,6 +41,21 @@ class IdLookup:
             self._high, self._low = sections["lookup.uuid.high"], sections["lookup.uuid.low"]
             self._uuid_rows = sections["lookup.uuid.row"]
 
+    def row_of(self, key: int) -> int:
+        """Return the row of one id, as `Ids.as_keys` has it; ABSENT where there is none."""
+        if key >= UUID_KEY:
+            return self._row_of_uuid(key - UUID_KEY) if self._has_uuids else ABSENT
+        wanted = np.uint64(key)
+        at = int(self._numbers.searchsorted(wanted))
+        is_here = at < len(self._numbers) and self._numbers[at] == wanted
+        return int(self._number_rows[at]) if is_here else ABSENT
+
+    def _row_of_uuid(self, number: int) -> int:
+        high, low = np.uint64(number >> 64), np.uint64(number & (2**64 - 1))
+        first, last = int(self._high.searchsorted(high)), int(self._high.searchsorted(high, "right"))
+        at = first + int(self._low[first:last].searchsorted(low))
+        return int(self._uuid_rows[at]) if at < last and self._low[at] == low else ABSENT
+
     def rows(self, ids: Ids) -> NDArray[np.int64]:
         """Return the row of each id, ABSENT where there is none. (n,) -> (n,)."""
         found = np.full(len(ids), ABSENT, np.int64)
@@ -52,11 +67,5 @@ class IdLookup:
             found[numbers[is_here]] = self._number_rows[at[is_here]]
         if self._has_uuids:
             for i in np.flatnonzero(ids.is_uuid).tolist():
-                first, last = (
-                    np.searchsorted(self._high, ids.high[i]),
-                    np.searchsorted(self._high, ids.high[i], "right"),
-                )
-                at_low = first + np.searchsorted(self._low[first:last], ids.low[i])
-                if at_low < last and self._low[at_low] == ids.low[i]:
-                    found[i] = self._uuid_rows[at_low]
+                found[i] = self._row_of_uuid((int(ids.high[i]) << 64) + int(ids.low[i]))
         return found

@@ -11,12 +11,14 @@ import numpy as np
 
 from hekla.vector.disk import telling_of
 from hekla.vector.errors import DamagedError, LockedError
-from hekla.vector.log import LOG_FILES, LogRecord, log_path, read_log
+from hekla.vector.log import LogRecord, log_path, read_log
 from hekla.vector.manifest import Manifest
 from hekla.vector.rows import Ids
 from hekla.vector.segment import Segment, read_away, read_tombstones, segment_path
 from hekla.vector.version import Part, whole
 
+_HEX = frozenset("0123456789abcdef")
+_LOG_NAME = len("log-0123456789abcdef.hkl")
 _UNKNOWN_BATCHES = 1 << 32  # sequences left free after a log that cannot be read: some may have been used in it
 
 
@@ -43,7 +45,7 @@ def open_segments(folder: Path, manifest: Manifest, opened: Opened) -> None:
             part = whole(segment.rows, segment, deleted)
             if entry.away:  # it is back: what changed meanwhile is no longer its own
                 gone = part.find(read_away(folder / entry.away))
-                part = part.less(np.unique(gone[gone >= 0]))
+                part = part.less(np.unique(gone[gone >= 0]).tolist())
         except DamagedError as error:
             opened.damaged.append(str(error))
             opened.away[entry.number] = []
@@ -57,7 +59,7 @@ def open_segments(folder: Path, manifest: Manifest, opened: Opened) -> None:
 def read_logs(folder: Path, manifest: Manifest, opened: Opened) -> Iterator[LogRecord]:
     """Yield the batches that no segment holds, in order, noting where the log goes on."""
     opened.next_sequence = manifest.log_start
-    files = [path for path in sorted(folder.glob(LOG_FILES)) if _first(path) >= manifest.log_start]
+    files = [path for path in _log_files(folder) if _first(path) >= manifest.log_start]
     if manifest.generation and not files:
         opened.damaged.append(f"{log_path(folder, manifest.log_start)}: the log is missing")
     for path in files:
@@ -86,14 +88,16 @@ def strays(folder: Path, manifest: Manifest) -> list[Path]:
     """Return a collection's files that the manifest does not name: what a crash left."""
     named = {segment_path(folder, entry.number).name for entry in manifest.segments}
     named |= {name for entry in manifest.segments for name in (entry.deleted, entry.away)}
-    logs = [path for path in folder.glob(LOG_FILES) if _first(path) < manifest.log_start]
-    others = [
-        *folder.glob("segment-*.hks"),
-        *folder.glob("deleted-*.hks"),
-        *folder.glob("away-*.hks"),
-        *folder.glob(".*.part"),
-    ]
-    return logs + [path for path in others if path.name not in named]
+    logs = [path for path in _log_files(folder) if _first(path) < manifest.log_start]
+    ours = (("segment-", ".hks"), ("deleted-", ".hks"), ("away-", ".hks"), (".", ".part"))
+    others = [name for name in os.listdir(folder) if any(name.startswith(a) and name.endswith(z) for a, z in ours)]
+    return logs + [folder / name for name in sorted(others) if name not in named]
+
+
+def _log_files(folder: Path) -> list[Path]:
+    """Return the log's files in order. Not by `glob`: making its patterns takes half the time of an opening."""
+    names = [name for name in os.listdir(folder) if name.startswith("log-") and name.endswith(".hkl")]
+    return [folder / name for name in sorted(names) if len(name) == _LOG_NAME and set(name[4:-4]) <= _HEX]
 
 
 def _first(log_file: Path) -> int:

@@ -1,14 +1,15 @@
 """Scores by terms: BM25 of words, dot products of sparse vectors. Both add up postings of the terms in the query."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hekla.vector.payload.field_index import FieldIndex
-from hekla.vector.payload.part_fields import Block, blocks_of
+from hekla.vector.payload.part_fields import indexes_of
+from hekla.vector.payload.payload_index import WordRows
+from hekla.vector.payload.words import words_by
 from hekla.vector.point import SparseVector
 from hekla.vector.rows import AnyArray, Rows, Sparse
 from hekla.vector.segment import Segment
@@ -24,56 +25,31 @@ class _Corpus:
 
     texts: int
     mean_words: float
-    having: Mapping[bytes, int]  # texts with each term
+    having: Sequence[int]  # texts with each term
 
 
 def bm25(version: Version, path: str, text: str) -> list[F32]:
     """Return for each part the BM25 score of every row, 0 for rows without any of the words."""
-    blocks = [list(blocks_of(part, version.schema, is_whole=True)) for part in version.parts]
-    indexes = [block.indexes[path] for each in blocks for block in each if path in block.indexes]
-    terms = list(dict.fromkeys(_terms(indexes, text)))
-    corpus = _corpus(indexes, terms)
-    return [
-        np.concatenate([_block_scores(block, path, terms, corpus) for block in each])
-        if each
-        else np.zeros(0, np.float32)
-        for each in blocks
-    ]
+    field = version.schema.fields[path]
+    terms = list(dict.fromkeys(words_by(field.text)(text)))
+    each = [indexes_of(part, version.schema)[path].word_rows(terms) for part in version.parts]
+    corpus = _corpus(each, len(terms))
+    return [_part_scores(found, corpus) for found in each]
 
 
-def _terms(indexes: Sequence[FieldIndex], text: str) -> list[bytes]:
-    split = indexes[0].words if indexes else None
-    return [word.encode("utf-8", "surrogatepass") for word in split(text)] if split is not None else []
+def _corpus(each: Sequence[WordRows], terms: int) -> _Corpus:
+    texts, words = sum(found.texts for found in each), sum(found.total for found in each)
+    having = np.sum([found.ends - found.starts for found in each], axis=0) if each else np.zeros(terms, np.int64)
+    return _Corpus(texts, words / texts if texts else 1.0, having.tolist())
 
 
-def _corpus(indexes: Sequence[FieldIndex], terms: Sequence[bytes]) -> _Corpus:
-    having = dict.fromkeys(terms, 0)
-    texts = words = 0
-    for index in indexes:
-        lengths = index.sections["lengths"]
-        texts += int(np.count_nonzero(lengths))
-        words += int(lengths.sum(dtype=np.int64))
-        for term in terms:
-            if index.postings is not None:
-                span = index.postings.span(term)
-                having[term] += span.stop - span.start
-    return _Corpus(texts, words / texts if texts else 1.0, having)
-
-
-def _block_scores(block: Block, path: str, terms: Sequence[bytes], corpus: _Corpus) -> F32:
-    scores = np.zeros(len(block.rows), np.float32)
-    index = block.indexes.get(path)
-    if index is None or index.postings is None:
-        return scores
-    for term in terms:
-        span = index.postings.span(term)
-        rows = index.postings.rows[span]
-        if not len(rows):
-            continue
-        having = corpus.having[term]
+def _part_scores(found: WordRows, corpus: _Corpus) -> F32:
+    scores = np.zeros(len(found.lengths), np.float32)
+    for start, end, having in zip(found.starts.tolist(), found.ends.tolist(), corpus.having, strict=True):
+        rows = found.rows[start:end]
         rarity = math.log(1 + (corpus.texts - having + 0.5) / (having + 0.5))
-        counts = index.sections["counts"][span].astype(np.float32)
-        norm = K1 * (1 - B + B * index.sections["lengths"][rows] / corpus.mean_words)
+        counts = found.counts[start:end].astype(np.float32)
+        norm = K1 * (1 - B + B * found.lengths[rows] / corpus.mean_words)
         scores[rows] += rarity * counts * (K1 + 1) / (counts + norm)  # a term names a row once
     return scores
 

@@ -51,6 +51,10 @@ class Segment:
         """Return the row of each id, -1 where it is not here, deleted or not."""
         return self._lookup.rows(ids)
 
+    def row_of(self, key: int) -> int:
+        """Return the row of one id, as `Ids.as_keys` has it; -1 where it is not here, deleted or not."""
+        return self._lookup.row_of(key)
+
 
 def tombstone_path(folder: Path, number: int, sequence: int) -> Path:
     """Return the name of the file with a segment's deleted rows as of a sequence."""

@@ -190,18 +190,16 @@ class Store:
     def _changed(self, version: Version, changes: Changes, sequence: int) -> Version:
         for changed in self._away.values():
             changed += [ids for ids in (changes.deletes, changes.upserts and changes.upserts.ids) if ids]
+        parts: Sequence[Part] = version.parts
         if changes.deletes is not None:
-            version, _ = version.less(changes.deletes)
-        if changes.upserts is None:
-            return replace(version, sequence=sequence)
-        version, _ = version.less(changes.upserts.ids)
-        self._tail.extend(changes.upserts)
-        last = version.parts[-1]
-        rows = self._tail.growing.view()
-        deleted = bitmap.nothing(len(rows))
-        deleted[: len(last.deleted)] = last.deleted
-        tail = Part(rows, deleted, last.live + len(changes.upserts), self._tail)
-        return replace(version, sequence=sequence, parts=(*version.parts[:-1], tail))
+            parts = version.less(changes.deletes, changes.deletes.as_keys())
+        if changes.upserts is not None:
+            ids = changes.upserts.ids
+            keys = ids.as_keys()
+            *others, tail = Version(sequence, version.schema, tuple(parts)).less(ids, keys)
+            self._tail.extend(changes.upserts, keys)
+            parts = (*others, tail.longer(len(self._tail.growing)))
+        return Version(sequence, version.schema, tuple(parts))
 
     def _writable(self) -> Log:
         if self._is_closed:

@@ -3,12 +3,13 @@
 Each piece of code has up to two files, named by the SHA-256 of all that decides it. `KEY.image` (llvm/built.py) is the
 linked code, by the kernel's source and whatever that refers to (keys.py): a warm process needs no more. `KEY.o` is the
 object file, by the LLVM text, the target, the flags and the versions: an edit that changes no code still finds it.
+Beside them lies `KEY.text` (texts.py), what the keys of a kernel need of its source files, by the place it stands at.
 Two processes may fill the store at once: each writes its own temporary file and renames it.
 
     offset  size  meaning
     0       8     "HEKLAOBJ"
     8       32    SHA-256 of what follows
-    40      -     the object file, or the image
+    40      -     the object file, the image, or the texts
 """
 
 import contextlib

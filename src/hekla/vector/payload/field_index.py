@@ -1,4 +1,4 @@
-"""One payload index: built from the payloads of some rows, stored as sections, asked for rows.
+"""One payload index as it is stored: built from the payloads of some rows, as sections (`stored_index.py` reads it).
 
 Sections of every kind, words of bitmaps: `present`, rows with a value; `null`, rows with a null; `other`, rows with a
 value that is not of the index's kind, so that only their payloads tell. By kind:
@@ -21,7 +21,7 @@ from hekla.vector import bitmap
 from hekla.vector.errors import PointError
 from hekla.vector.filters import moment
 from hekla.vector.payload.paths import Json, values_at
-from hekla.vector.payload.postings import Postings, ends_of, postings_of
+from hekla.vector.payload.postings import ends_of, postings_of
 from hekla.vector.payload.words import words_by
 from hekla.vector.rows import AnyArray
 from hekla.vector.schema import FieldSchema
@@ -178,24 +178,3 @@ READERS: Mapping[str, Callable[[Json], Any]] = {  # Any: a text, a number, a pla
     "float": _number,
     "geo": as_place,
 }
-
-
-class FieldIndex:
-    """One payload index of a part, mapped."""
-
-    def __init__(self, field: FieldSchema, sections: Mapping[str, AnyArray]) -> None:
-        self.field, self.sections = field, sections
-        self.postings = Postings(sections) if "terms.text" in sections else None
-        self.words = words_by(field.text) if field.kind == "text" else None
-
-    @property
-    def present(self) -> bitmap.Words:
-        """Rows with a value."""
-        words: bitmap.Words = self.sections["present"]
-        return words
-
-    @property
-    def null(self) -> bitmap.Words:
-        """Rows with a null."""
-        words: bitmap.Words = self.sections["null"]
-        return words

@@ -1,25 +1,27 @@
-"""The payload indexes of a part: a segment's lie on disk, those of points in memory are built block by block.
+"""The payload indexes of a part: a segment's lie on disk, those of points in memory grow with every point.
 
-Points in memory are cut into blocks of 4096 and what is left into blocks of 256; a block's indexes are built when they
-are first asked for and kept, for its rows never change. Under 256 rows are left over: their payloads are read.
+Those in memory begin when they are first asked for; from then on whoever writes keeps them up (`Tail.followers`), and
+a reader adds only what a writer has not come to. A collection that nobody filters pays nothing for them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from threading import Lock
 
-import numpy as np
 import orjson
 
 from hekla.vector import bitmap
 from hekla.vector.filters import Filter
-from hekla.vector.payload.field_index import SECTION_NAMES, FieldIndex, build_field
+from hekla.vector.payload.field_index import SECTION_NAMES, build_field
+from hekla.vector.payload.growing_field import GrowingField, IndexAsOf
+from hekla.vector.payload.paths import values_at
+from hekla.vector.payload.payload_index import PayloadIndex
 from hekla.vector.payload.selection import Selector
+from hekla.vector.payload.stored_index import FieldIndex
 from hekla.vector.rows import AnyArray, Ids, Rows
 from hekla.vector.schema import CollectionSchema, FieldSchema
 from hekla.vector.segment import Segment
 from hekla.vector.version import Part, Tail
 
-_BLOCKS = (4096, 256)
 _PREFIX = "field."
 
 
@@ -35,66 +37,92 @@ def field_sections(rows: Rows, fields: Mapping[str, FieldSchema]) -> dict[str, A
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Some rows of a part and the indexes over them."""
+class GrowingFields:
+    """All payload indexes of points in memory. Any thread."""
 
-    first: int
-    rows: Rows
-    indexes: Mapping[str, FieldIndex]
+    def __init__(self, fields: Mapping[str, FieldSchema]) -> None:
+        self.fields = fields
+        self._growing = {path: GrowingField(field) for path, field in fields.items()}
+        self._rows = 0
+        self._adding = Lock()
+
+    def follow(self, rows: Rows) -> None:
+        """Add the rows that are not yet in the indexes."""
+        if self._rows >= len(rows) or not self._growing:
+            return
+        with self._adding:
+            for row in range(self._rows, len(rows)):
+                payload = orjson.loads(rows.payloads.at(row))
+                for path, growing in self._growing.items():
+                    growing.add(row, values_at(payload, path) if payload else [])
+                self._rows = row + 1
+
+    def as_of(self, rows: Rows) -> Mapping[str, IndexAsOf]:
+        """Return the indexes over these rows, the first there are."""
+        self.follow(rows)
+        return {path: IndexAsOf(growing, len(rows)) for path, growing in self._growing.items()}
 
 
-def blocks_of(part: Part, schema: CollectionSchema, *, is_whole: bool = False) -> Iterator[Block]:
-    """Yield a part's rows in blocks, in order; for `is_whole` the last rows have indexes too."""
+def indexes_of(part: Part, schema: CollectionSchema) -> Mapping[str, PayloadIndex]:
+    """Return the payload indexes over a part's rows, by path."""
     if isinstance(part.source, Segment):
-        yield Block(0, part.rows, _segment_indexes(part.source, schema))
-        return
-    n = len(part.rows)
-    first = 0
-    for size in _BLOCKS:
-        while n - first >= size:
-            yield _block(part, first, first + size, schema.fields)
-            first += size
-    if first < n:
-        rest = part.rows.span(first, n)
-        yield _block(part, first, n, schema.fields) if is_whole else Block(first, rest, {})
+        return _segment_indexes(part.source, schema.fields)
+    return growing_fields(part.source, schema.fields).as_of(part.rows)
+
+
+def growing_fields(tail: Tail, fields: Mapping[str, FieldSchema]) -> GrowingFields:
+    """Return the payload indexes of points in memory, which may know fewer rows than there are."""
+    found = tail.followers.get("fields")
+    if isinstance(found, GrowingFields) and found.fields is fields:
+        return found
+    with tail.lock:
+        found = tail.followers.get("fields")
+        if not isinstance(found, GrowingFields) or found.fields is not fields:
+            found = tail.followers["fields"] = GrowingFields(fields)
+        return found
 
 
 def select(part: Part, filter_: Filter, schema: CollectionSchema) -> bitmap.Words:
     """Return the live rows of a part that a filter holds for."""
-    chosen = [
-        (Selector(block.rows, block.indexes, _finder(part, block), schema.fields).select(filter_), len(block.rows))
-        for block in blocks_of(part, schema)
-    ]
-    if len(chosen) == 1:  # a segment is one block
-        words = chosen[0][0]
-    elif chosen:
-        words = bitmap.of_mask(np.concatenate([bitmap.to_mask(words, rows) for words, rows in chosen]))
-    else:
-        words = bitmap.nothing(0)
+    words = _selector(part, schema).select(filter_)
     return words if part.live == len(part.rows) else words & ~part.deleted
 
 
-class _finder:  # a function that knows its block
-    def __init__(self, part: Part, block: Block) -> None:
-        self._part, self._block = part, block
+def _selector(part: Part, schema: CollectionSchema) -> Selector:
+    if not isinstance(part.source, Segment):
+        return Selector(part.rows, indexes_of(part, schema), _finder(part), schema.fields)
+    known: tuple[object, Selector] | None = part.source.derived.get("selector")
+    if known is None or known[0] is not schema.fields:
+        made = Selector(part.rows, _segment_indexes(part.source, schema.fields), _present(part.source), schema.fields)
+        known = part.source.derived["selector"] = (schema.fields, made)
+    return known[1]
+
+
+class _finder:  # a function that knows its part
+    def __init__(self, part: Part) -> None:
+        self._part = part
 
     def __call__(self, ids: Ids) -> AnyArray:
-        found = self._part.find(ids) - self._block.first
-        return found[(found >= 0) & (found < len(self._block.rows))]
+        return self._part.find(ids)
 
 
-def _segment_indexes(segment: Segment, schema: CollectionSchema) -> Mapping[str, FieldIndex]:
-    cached = segment.derived.get("fields")
-    if cached is None or cached[0] is not schema.fields:
-        sections = {path: _of_field(segment.sections, path) for path in schema.fields}
+class _present:  # a function that knows its segment; who asks takes deleted rows away
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+
+    def __call__(self, ids: Ids) -> AnyArray:
+        return self._segment.find(ids)
+
+
+def _segment_indexes(segment: Segment, fields: Mapping[str, FieldSchema]) -> Mapping[str, FieldIndex]:
+    cached: tuple[object, Mapping[str, FieldIndex]] | None = segment.derived.get("fields")
+    if cached is None or cached[0] is not fields:
+        sections = {path: _of_field(segment.sections, path) for path in fields}
         # A segment older than an index lacks its sections until it is built anew: till then they are in memory.
-        older = {path: field for path, field in schema.fields.items() if "present" not in sections[path]}
+        older = {path: field for path, field in fields.items() if "present" not in sections[path]}
         built = field_sections(segment.rows, older)
-        indexes = {
-            path: FieldIndex(field, sections[path] or _of_field(built, path)) for path, field in schema.fields.items()
-        }
-        cached = segment.derived["fields"] = (schema.fields, indexes)
+        indexes = {path: FieldIndex(field, sections[path] or _of_field(built, path)) for path, field in fields.items()}
+        cached = segment.derived["fields"] = (fields, indexes)
     return cached[1]
 
 
@@ -103,15 +131,3 @@ def _of_field(sections: Mapping[str, AnyArray], path: str) -> dict[str, AnyArray
     prefix = f"{_PREFIX}{path}."
     names = {name.removeprefix(prefix): name for name in sections if name.startswith(prefix)}
     return {short: sections[name] for short, name in names.items() if short in SECTION_NAMES}
-
-
-def _block(part: Part, first: int, last: int, fields: Mapping[str, FieldSchema]) -> Block:
-    rows = part.rows.span(first, last)
-    tail = part.source
-    assert isinstance(tail, Tail)
-    cached = tail.derived.get((first, last))
-    if not isinstance(cached, Block) or cached.indexes.keys() != fields.keys():
-        payloads: Sequence[object] = [orjson.loads(rows.payloads.at(row)) for row in range(len(rows))]
-        indexes = {path: FieldIndex(field, build_field(payloads, path, field)) for path, field in fields.items()}
-        cached = tail.derived[first, last] = Block(first, rows, indexes)
-    return cached

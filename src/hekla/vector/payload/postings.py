@@ -6,16 +6,13 @@ often the term is in the row, `lengths` (n,) u32, words of each row, and where t
 `places.offsets` (m + 1,) u64 and `places` u32.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hekla.kernels.row_marks import find_term
 from hekla.vector.rows import AnyArray
-
-Rows = NDArray[np.int64]
-NO_ROWS: Rows = np.zeros(0, np.int64)
 
 
 class Postings:
@@ -33,22 +30,12 @@ class Postings:
 
     def find(self, term: bytes) -> int:
         """Return the number of a term, -1 where there is none."""
-        number = bisect_left(self, term)
-        return number if number < len(self) and self[number] == term else -1
+        return int(find_term(self._offsets, self._text, np.frombuffer(term, np.uint8)))
 
     def span(self, term: bytes) -> slice:
         """Return where a term's rows stand in `rows`."""
         number = self.find(term)
         return slice(0, 0) if number < 0 else slice(int(self.row_offsets[number]), int(self.row_offsets[number + 1]))
-
-    def rows_of(self, terms: Iterable[bytes]) -> Rows:
-        """Return the rows of these terms, one row maybe twice."""
-        found = [self.rows[self.span(term)] for term in terms]
-        return np.concatenate(found).astype(np.int64) if found else NO_ROWS
-
-    def counts(self) -> list[tuple[bytes, int]]:
-        """Return every term and how many rows have it, deleted ones too."""
-        return [(self[i], int(self.row_offsets[i + 1] - self.row_offsets[i])) for i in range(len(self))]
 
 
 def postings_of(rows_by_term: Mapping[str, Sequence[int]]) -> dict[str, AnyArray]:

@@ -10,22 +10,15 @@ from hekla.vector import bitmap
 from hekla.vector.filters import (
     Condition,
     Filter,
-    GeoBox,
-    GeoPolygon,
-    GeoRadius,
     HasId,
     HasVector,
     IsEmpty,
     IsNull,
-    Match,
-    MatchText,
-    Range,
 )
 from hekla.vector.payload.conditions import holds
-from hekla.vector.payload.field_index import FieldIndex, as_uuid
-from hekla.vector.payload.geo import is_within, latitudes
+from hekla.vector.payload.marking import mark
 from hekla.vector.payload.paths import Json
-from hekla.vector.payload.postings import NO_ROWS, Postings
+from hekla.vector.payload.payload_index import PayloadIndex
 from hekla.vector.rows import Ids, Rows, ids_of
 from hekla.vector.schema import FieldSchema
 
@@ -38,7 +31,7 @@ class Selector:
     def __init__(
         self,
         rows: Rows,
-        indexes: Mapping[str, FieldIndex],
+        indexes: Mapping[str, PayloadIndex],
         find: Callable[[Ids], RowNumbers],
         fields: Mapping[str, FieldSchema] | None = None,
     ) -> None:
@@ -49,6 +42,9 @@ class Selector:
 
     def select(self, filter_: Filter) -> bitmap.Words:
         """Return the rows that a filter holds for, deleted ones too."""
+        if len(filter_.must) == 1 and not (filter_.should or filter_.must_not):
+            words = self._indexed(filter_.must[0])  # most filters
+            return self._scan(filter_, self._all()) if words is None else words
         chosen: bitmap.Words | None = None
         scanned: list[Condition] = []
         for condition in filter_.must:
@@ -75,7 +71,7 @@ class Selector:
         return self._scan(Filter(must=tuple(scanned)), result) if scanned else result
 
     def _all(self) -> bitmap.Words:
-        return bitmap.of_mask(np.ones(self._n, np.bool_))
+        return bitmap.everything(self._n)
 
     def _scan(self, filter_: Filter, within: bitmap.Words) -> bitmap.Words:
         """Return those of the rows for whose payloads a filter holds, reading each."""
@@ -111,20 +107,18 @@ class Selector:
             return bitmap.of_rows(found[found >= 0], self._n)
         if isinstance(condition, HasVector):
             return self._has_vector(condition.name)
-        path = getattr(condition, "path", "")
-        index = self._indexes.get(path)
+        index = self._indexes.get(condition.path)
         if index is None:
             return None
         if isinstance(condition, IsNull):
             return index.null
         if isinstance(condition, IsEmpty):
             return self._all() & ~index.present
-        rows = rows_by_index(index, condition)
-        if rows is None:
+        words = bitmap.nothing(self._n)
+        if not mark(index, condition, words):
             return None
-        words = bitmap.of_rows(rows, self._n)
-        others = index.sections["other"]
-        return words | self._scan(Filter(must=(condition,)), others) if others.any() else words
+        others = index.other
+        return words if others is None else words | self._scan(Filter(must=(condition,)), others)
 
     def _told(self, filter_: Filter) -> bitmap.Words | None:
         """Return the rows a filter holds for, None where no index can tell; each condition is looked up once."""
@@ -155,87 +149,6 @@ class Selector:
         if dense is None:
             return bitmap.nothing(self._n)
         return self._all() if dense.is_present is None else bitmap.of_mask(np.asarray(dense.is_present))
-
-
-def rows_by_index(index: FieldIndex, condition: Condition) -> RowNumbers | None:
-    """Return the rows a condition holds for, some maybe twice; None where this kind of index cannot tell."""
-    kind = index.field.kind
-    if isinstance(condition, Match):
-        return None if condition.is_except else _matched(index, condition.values)
-    if isinstance(condition, MatchText):
-        return _with_words(index, condition) if kind == "text" else None
-    if isinstance(condition, Range) and kind in ("integer", "float", "datetime"):
-        if condition.is_datetime != (kind == "datetime"):
-            return None
-        values = index.sections["values"]
-        first, last = 0, len(values)
-        for bound, side, is_lower in (
-            (condition.gt, "right", True),
-            (condition.gte, "left", True),
-            (condition.lt, "left", False),
-            (condition.lte, "right", False),
-        ):
-            if bound is not None:
-                at = int(np.searchsorted(values, bound, "right" if side == "right" else "left"))
-                first, last = (max(first, at), last) if is_lower else (first, min(last, at))
-        return index.sections["values.row"][first : max(first, last)].astype(np.int64)
-    if isinstance(condition, GeoBox | GeoRadius | GeoPolygon) and kind == "geo":
-        lats = index.sections["lat"]
-        south, north = latitudes(condition)
-        span = slice(int(np.searchsorted(lats, south)), int(np.searchsorted(lats, north, "right")))
-        inside = is_within(condition, lats[span], index.sections["lon"][span])
-        return index.sections["geo.row"][span][inside].astype(np.int64)
-    return None
-
-
-def _matched(index: FieldIndex, values: Sequence[str | int | bool]) -> RowNumbers | None:
-    kind = index.field.kind
-    if kind in ("keyword", "uuid") and index.postings is not None:
-        texts = [value for value in values if isinstance(value, str)]
-        if kind == "uuid":
-            texts = [spelled for value in texts if (spelled := as_uuid(value)) is not None]
-        return index.postings.rows_of(text.encode("utf-8", "surrogatepass") for text in texts)
-    if kind not in ("integer", "bool"):
-        return None
-    wanted = int if kind == "integer" else bool
-    stored, rows = index.sections["values"], index.sections["values.row"]
-    spans = [
-        rows[np.searchsorted(stored, value) : np.searchsorted(stored, value, "right")]
-        for value in values
-        if type(value) is wanted and -(2**63) <= value < 2**63
-    ]
-    return np.concatenate(spans).astype(np.int64) if spans else NO_ROWS
-
-
-def _with_words(index: FieldIndex, condition: MatchText) -> RowNumbers:
-    postings, split = index.postings, index.words
-    if postings is None or split is None:
-        return NO_ROWS
-    words = split(condition.text)
-    terms = list(dict.fromkeys(word.encode("utf-8", "surrogatepass") for word in words))
-    if condition.mode == "any":
-        return postings.rows_of(terms)
-    each = [postings.rows[postings.span(term)] for term in terms]
-    if not each:
-        return NO_ROWS
-    rows = each[0]
-    for more in each[1:]:
-        rows = np.intersect1d(rows, more, assume_unique=True)
-    if condition.mode == "all" or len(words) == 1:
-        return rows.astype(np.int64)
-    wanted = [word.encode("utf-8", "surrogatepass") for word in words]
-    return np.array([row for row in rows.tolist() if _has_phrase(index, postings, wanted, row)], np.int64)
-
-
-def _has_phrase(index: FieldIndex, postings: Postings, words: Sequence[bytes], row: int) -> bool:
-    starts: set[int] | None = None
-    for shift, word in enumerate(words):
-        span = postings.span(word)
-        at = span.start + int(np.searchsorted(postings.rows[span], row))
-        offsets = index.sections["places.offsets"]
-        places = {place - shift for place in index.sections["places"][int(offsets[at]) : int(offsets[at + 1])].tolist()}
-        starts = places if starts is None else starts & places
-    return bool(starts)
 
 
 def _at_least(wanted: int, each: Sequence[bitmap.Words], rows: int) -> bitmap.Words:

@@ -1,0 +1,212 @@
+"""A payload index of points in memory: every point adds to it, nothing is ever built anew.
+
+What a row has is appended in the order of rows: a keyword as the number of its term, so that finding it is a scan of
+numbers, as a range is; words also in a list of their own. Points in memory are few (`seal_points`), and a scan of
+20,000 takes microseconds. What a reader sees ends with its last row: what came later stands behind.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hekla.kernels.row_marks import mark_rows, mark_where_float, mark_where_whole
+from hekla.vector.bitmap import Words
+from hekla.vector.growing import GrowingArray, GrowingBits
+from hekla.vector.payload.field_index import READERS
+from hekla.vector.payload.paths import Json
+from hekla.vector.payload.payload_index import RowColumn, WordRows
+from hekla.vector.payload.words import words_by
+from hekla.vector.rows import AnyArray
+from hekla.vector.schema import FieldSchema
+
+_FEW = 8  # values are scanned for one by one; more are looked up together
+
+
+class GrowingField:
+    """One payload index that grows. One thread adds; any thread looks, through `IndexAsOf`."""
+
+    def __init__(self, field: FieldSchema) -> None:
+        self.field = field
+        self.read = READERS[field.kind]
+        self.split = words_by(field.text) if field.kind == "text" else None
+        self.present, self.null, self.other = GrowingBits(), GrowingBits(), GrowingBits()
+        self.first_other: int | None = None  # row
+        # What rows have, row after row. Of term kinds, `values` are numbers of terms.
+        self.ends = GrowingArray(np.uint32)  # of the pairs of each row
+        self.rows = GrowingArray(np.uint32)
+        self.values = GrowingArray(np.float64 if field.kind in ("float", "geo") else np.int64)  # geo: the latitude
+        self.longitudes = GrowingArray(np.float64, room=64 if field.kind == "geo" else 0)
+        self.terms: list[str] = []
+        self.number_of: dict[str, int] = {}
+        # Of text: for each pair how often and where, for each word its pairs, for each row how long it is.
+        self.counts = GrowingArray(np.uint16)
+        self.place_ends = GrowingArray(np.uint32)
+        self.places = GrowingArray(np.uint32)
+        self.pairs_of: list[GrowingArray] = []
+        self.lengths = GrowingArray(np.uint32)
+        self.totals = GrowingArray(np.int64, (2,))  # of all rows up to this one: texts, words
+
+    def add(self, row: int, values: Sequence[Json]) -> None:
+        """Add the next row."""
+        for bits in (self.present, self.null, self.other):
+            bits.reserve(row + 1)
+        if values:
+            self._note_kinds(row, values)
+        if self.split is not None:
+            self._add_words(row, values)
+        elif self.field.kind == "geo":
+            for value in values:
+                if (place := self.read(value)) is not None:
+                    self.values.append(place[0])
+                    self.longitudes.append(place[1])
+                    self.rows.append(row)
+        elif self.field.kind in ("keyword", "uuid"):
+            for term in dict.fromkeys(term for value in values if (term := self.read(value)) is not None):
+                self.values.append(self._number(term))
+                self.rows.append(row)
+        else:
+            for value in values:
+                if (number := self.read(value)) is not None:
+                    self.values.append(number)
+                    self.rows.append(row)
+        self.ends.append(len(self.rows))
+
+    def _note_kinds(self, row: int, values: Sequence[Json]) -> None:
+        if any(value is not None for value in values):
+            self.present.add(row)
+        if any(value is None for value in values):
+            self.null.add(row)
+        if any(value is not None and self.read(value) is None for value in values):
+            self.other.add(row)
+            if self.first_other is None:
+                self.first_other = row
+
+    def _number(self, term: str) -> int:
+        number = self.number_of.get(term)
+        if number is None:
+            number = len(self.terms)
+            self.terms.append(term)
+            if self.split is not None:
+                self.pairs_of.append(GrowingArray(np.uint32, room=4))
+            self.number_of[term] = number  # last: who finds it finds its pairs
+        return number
+
+    def _add_words(self, row: int, values: Sequence[Json]) -> None:
+        assert self.split is not None
+        stands: dict[str, list[int]] = {}
+        place = length = 0
+        for value in values:
+            words = self.split(value) if isinstance(value, str) else []
+            for word in words:
+                stands.setdefault(word, []).append(place)
+                place += 1
+            length += len(words)
+            place += 1  # a gap, which no phrase reaches over
+        for word, stood in stands.items():
+            number = self._number(word)
+            self.pairs_of[number].append(len(self.rows))
+            self.values.append(number)
+            self.counts.append(min(len(stood), 65535))
+            for one in stood:
+                self.places.append(one)
+            self.place_ends.append(len(self.places))
+            self.rows.append(row)
+        texts, total = self.totals.at(row - 1).tolist() if row else (0, 0)
+        self.lengths.append(length)
+        self.totals.extend(np.array([[texts + (length > 0), total + length]]))
+
+
+class IndexAsOf:
+    """A growing index as it was when it had so many rows. See `PayloadIndex`."""
+
+    def __init__(self, growing: GrowingField, rows: int) -> None:
+        self._growing, self._n = growing, rows
+        self._pairs = int(growing.ends.at(rows - 1)) if rows else 0
+
+    @property
+    def field(self) -> FieldSchema:
+        """Its kind."""
+        return self._growing.field
+
+    @property
+    def present(self) -> Words:
+        """Rows with a value."""
+        return self._growing.present.of_first(self._n)
+
+    @property
+    def null(self) -> Words:
+        """Rows with a null."""
+        return self._growing.null.of_first(self._n)
+
+    @property
+    def other(self) -> Words | None:
+        """Rows that only their payloads tell of, None for none."""
+        first = self._growing.first_other
+        return None if first is None or first >= self._n else self._growing.other.of_first(self._n)
+
+    def numbers(self) -> tuple[AnyArray, RowColumn]:
+        """Return all numbers and their rows."""
+        return self._growing.values.first(self._pairs), self._growing.rows.first(self._pairs)
+
+    def mark_values(self, low: float, high: float, words: Words) -> None:
+        """Mark rows with a number from low to high."""
+        where = mark_where_float if self._growing.field.kind == "float" else mark_where_whole
+        where(*self.numbers(), low, high, words)
+
+    def mark_each(self, values: Collection[int], words: Words) -> None:
+        """Mark rows with one of these numbers."""
+        if len(values) > _FEW:
+            found, rows = self.numbers()
+            mark_rows(rows[np.isin(found, np.array(list(values), np.int64))], words)
+            return
+        for value in values:
+            self.mark_values(value, value, words)
+
+    def mark_terms(self, terms: Collection[str], words: Words) -> None:
+        """Mark rows with one of these terms."""
+        known = [number for term in terms if (number := self._growing.number_of.get(term)) is not None]
+        if self._growing.split is None:
+            self.mark_each(known, words)
+            return
+        for number in known:
+            mark_rows(self._growing.rows.first(self._pairs)[self._pairs_of(number)], words)
+
+    def _pairs_of(self, number: int) -> AnyArray:
+        """Return the pairs of a word, rising."""
+        pairs = self._growing.pairs_of[number].view()
+        if len(pairs) and pairs[-1] >= self._pairs:
+            return pairs[: int(np.searchsorted(pairs, self._pairs))]
+        return pairs
+
+    def places_of(self, term: str, row: int) -> set[int]:
+        """Return where a word stands in a row that has it."""
+        growing = self._growing
+        pairs = self._pairs_of(growing.number_of[term])
+        pair = int(pairs[np.searchsorted(growing.rows.first(self._pairs)[pairs], row)])
+        first = int(growing.place_ends.at(pair - 1)) if pair else 0
+        return set(growing.places.first(int(growing.place_ends.at(pair)))[first:].tolist())
+
+    def between(self, south: float, north: float) -> tuple[AnyArray, AnyArray, RowColumn]:
+        """Return the places between two latitudes."""
+        lats, rows = self.numbers()
+        near = np.flatnonzero((lats >= south) & (lats <= north))
+        return lats[near], self._growing.longitudes.first(self._pairs)[near], rows[near]
+
+    def term_counts(self, live: NDArray[np.bool_]) -> Mapping[str, int]:
+        """Return how many of the live rows have each term."""
+        numbers, rows = self.numbers()
+        each = np.bincount(numbers[live[rows]])
+        return {self._growing.terms[i]: int(each[i]) for i in np.flatnonzero(each).tolist()}
+
+    def word_rows(self, terms: Sequence[str]) -> WordRows:
+        """Return what scores these words."""
+        growing = self._growing
+        known = [growing.number_of.get(term) for term in terms]
+        each = [np.zeros(0, np.uint32) if number is None else self._pairs_of(number) for number in known]
+        pairs = np.concatenate([*each, np.zeros(0, np.uint32)]).astype(np.uint32)
+        ends = np.cumsum([len(some) for some in each], dtype=np.int64)
+        starts = ends - np.array([len(some) for some in each], np.int64)
+        texts, total = growing.totals.at(self._n - 1).tolist() if self._n else (0, 0)
+        rows, counts = growing.rows.first(self._pairs)[pairs], growing.counts.first(self._pairs)[pairs]
+        return WordRows(rows, counts, starts, ends, growing.lengths.first(self._n), texts, total)

@@ -37,18 +37,20 @@ class GrammarState:
         return self._matcher.is_stopped()
 
     @property
-    def error(self) -> str:
-        """Why the answer cannot go on and is not what was asked for either; "" if it can or is."""
+    def error(self) -> InputError | None:
+        """Why the answer cannot go on and is not what was asked for either; None if it can or is."""
         if self._matcher.is_error():
-            return f"the grammar became too hard: {_first_line(self._matcher.get_error())}"
-        is_stuck = self._matcher.is_stopped() and not self._matcher.is_accepting()
-        return "the grammar allows nothing here" if is_stuck else ""
+            reason = _first_line(self._matcher.get_error())
+            return InputError(f"the grammar became too hard: {reason}", where="grammar", cure="ask for a simpler one")
+        if self._matcher.is_stopped() and not self._matcher.is_accepting():
+            return InputError("the grammar allows nothing here", where="grammar")
+        return None
 
     def write_mask(self, row: NDArray[np.uint32]) -> None:
-        """Set the bits of the tokens allowed next, and clear the others. Errors: EngineError, for this answer only."""
+        """Set the bits of the tokens allowed next, and clear the others. Errors: InputError, for this answer only."""
         self._matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
-        if self.error:
-            raise EngineError(self.error)
+        if (error := self.error) is not None:
+            raise error
 
     def accept(self, token: int) -> bool:
         """Go past a token; False, changing nothing, for one that is not allowed."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NewType, Protocol
 
+from hekla.base.errors import HeklaError
+
 RequestId = NewType("RequestId", int)
 FinishReason = Literal["stop", "length", "cancelled", "deadline", "error"]
 GrammarKind = Literal["json_schema", "json_object", "regex", "lark", "choice"]
@@ -87,7 +89,7 @@ class TokenEvent:
     token: int | None  # None: an end without a token
     text: str  # what can be shown now: whole characters, and nothing that may still become a stop text
     finish_reason: FinishReason | None = None  # given once, with the last event
-    error: str = ""  # why, where the finish reason is "error"
+    error: HeklaError | None = None  # with the finish reason "error": why, and by its class whose fault it is
     logprob: float | None = None
     top_logprobs: tuple[TokenLogprob, ...] = ()
     cached_tokens: int = 0  # with the first event: how much of the prompt was taken from earlier requests

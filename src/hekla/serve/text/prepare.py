@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 from hekla.base.errors import (
     DeadlineError,
+    HeklaError,
     InputError,
     NotFoundError,
     TooLargeError,
@@ -142,9 +143,16 @@ def _check(engine: TextEngine, wish: TextWish, request: TextRequest) -> None:
     except (TooLargeError, NotFoundError):
         raise
     except InputError as error:
-        raise InputError(error.message, where=_place(error, wish), cure=error.cure) from error
+        raise placed(error, wish) from error
     except UnsupportedError as error:
         raise InputError(error.message, where=error.where or wish.where, cure=error.cure) from error
+
+
+def placed(error: HeklaError, wish: TextWish) -> HeklaError:
+    """Return an engine's error as one about the client's request, where that is what is wrong."""
+    if not isinstance(error, InputError) or isinstance(error, TooLargeError):
+        return error
+    return InputError(error.message, where=_place(error, wish), cure=error.cure)
 
 
 def _place(error: InputError, wish: TextWish) -> str:

@@ -46,12 +46,12 @@ class FieldIndex:
     def mark_values(self, low: float, high: float, words: Words) -> None:
         """Mark rows with a number from low to high."""
         between = mark_between_float if self.field.kind == "float" else mark_between_whole
-        between(self.sections["values"], self.sections["values.row"], low, high, words)
+        check_rows(between(self.sections["values"], self.sections["values.row"], low, high, words))
 
     def mark_each(self, values: Collection[int], words: Words) -> None:
         """Mark rows with one of these numbers."""
         for value in values:
-            mark_between_whole(self.sections["values"], self.sections["values.row"], value, value, words)
+            check_rows(mark_between_whole(self.sections["values"], self.sections["values.row"], value, value, words))
 
     def mark_terms(self, terms: Collection[str], words: Words) -> None:
         """Mark rows with one of these terms."""
@@ -59,7 +59,7 @@ class FieldIndex:
         for term in terms:
             span = postings.span(as_bytes(term))
             if span.start < span.stop:
-                mark_rows(postings.rows[span], words)
+                check_rows(mark_rows(postings.rows[span], words))
 
     def places_of(self, term: str, row: int) -> set[int]:
         """Return where a word stands in a row that has it."""
@@ -99,6 +99,12 @@ class FieldIndex:
         """Rows with words, and all their words."""
         lengths = self.sections["lengths"]
         return int(np.count_nonzero(lengths)), int(lengths.sum(dtype=np.int64))
+
+
+def check_rows(marked: int) -> None:
+    """Refuse what names a row that is not there. Errors: IndexError, which `telling_damage` looks into."""
+    if marked < 0:
+        raise IndexError("an index names a row past the end of its segment")
 
 
 def as_bytes(term: str) -> bytes:

@@ -502,7 +502,7 @@ def delete_collection(folder: Path | str, *, disk: Disk | None = None) -> None:
 def _sections(plan: SegmentPlan) -> Mapping[str, AnyArray]:
     """Return what is stored over a segment's rows."""
     graphs = graph_sections(plan.rows, plan.schema, plan.same) if plan.is_optimised else {}
-    return {**graphs, **field_sections(plan.rows, plan.schema.fields), **sparse_sections(plan.rows)}
+    return {**graphs, **field_sections(plan.old, plan.kept, plan.schema.fields), **sparse_sections(plan.rows)}
 
 
 def _is_optimised(source: object) -> bool:

@@ -1,7 +1,5 @@
 """Runs a search on one version: filters per part, prefetches first, then the query over all parts."""
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +13,7 @@ from hekla.vector.errors import PointError
 from hekla.vector.filters import Filter, check_filter
 from hekla.vector.fusion import fused
 from hekla.vector.hits import Hits, best_of, from_scores, hits_in, joined
+from hekla.vector.near import Allowed, check_limit, near_in, until_of
 from hekla.vector.payload.part_fields import indexes_of, select
 from hekla.vector.point import PointId, SparseVector
 from hekla.vector.queries import (
@@ -36,9 +35,7 @@ from hekla.vector.rows import AnyArray, ids_of
 from hekla.vector.scoring import bm25, sparse_dot
 from hekla.vector.version import Version
 
-MAX_LIMIT = 1_000_000
 _OVERSAMPLE = 8  # candidates for each point wanted, where a score is no distance from one query
-Allowed = list[bitmap.Words | None]  # for each part; None: all of its live rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +48,13 @@ class Found:
 
 def run(version: Version, search: Search, where: str = "$") -> Found:
     """Return what a search finds. Errors: PointError, InputError and NotFoundError naming the place."""
-    hits = _hits(version, search, where, None if search.deadline_s is None else time.monotonic() + search.deadline_s)
+    hits = _hits(version, search, where, until_of(search.deadline_s))
     hits = hits.page(search.offset, search.limit)
     return Found(hits, _scores(version, search, hits))
 
 
 def _hits(version: Version, search: Search, where: str, until: float | None) -> Hits:
-    if not 1 <= search.limit + search.offset <= MAX_LIMIT or search.limit < 1 or search.offset < 0:
-        raise InputError(f"limit and offset are 1 to {MAX_LIMIT} together, got {search.limit}", where=f"{where}.limit")
+    check_limit(search.limit, search.offset, f"{where}.limit")
     allowed = allowed_rows(version, search.filter, f"{where}.filter")
     if search.prefetch:
         lists = [
@@ -179,30 +175,21 @@ class _Run:
         return diversified(self._version, candidates, query.using, query.diversity, limit)
 
     def _near(self, vector: AnyArray, using: str, limit: int) -> Hits:
-        search = self._search
+        search, version = self._search, self._version
+        is_exact = search.is_exact or bool(search.prefetch)
+        near = near_in(version, using)
+        if near is not None:
+            return near.hits(
+                vector[0], limit, ef=search.ef, allowed=self._allowed, until=self._until, is_exact=is_exact,
+                where=self._where,
+            )  # fmt: skip
         each = [
-            nearest_in(
-                number,
-                part,
-                using,
-                vector,
-                limit,
-                schema=self._version.schema,
-                allowed=self._allowed[number],
-                ef=search.ef,
-                is_exact=search.is_exact or bool(search.prefetch),
-                deadline_s=self._left(),
-            )
-            for number, part in enumerate(self._version.parts)
+            nearest_in(i, part, using, vector, limit, schema=version.schema, allowed=self._allowed[i])
+            for i, part in enumerate(version.parts)
             if part.live
         ]
-        best = each[0] if len(each) == 1 else best_of(each, limit)  # one part's are in order
-        if len(best) and not math.isfinite(best.rank[-1]):
-            return best.take(np.isfinite(best.rank))
-        return best
-
-    def _left(self) -> float | None:
-        return None if self._until is None else max(0.0, self._until - time.monotonic())
+        best = best_of(each, limit)
+        return best.take(np.isfinite(best.rank))
 
     def _sparse(self, query: Nearest) -> SparseVector:
         value = query.vector

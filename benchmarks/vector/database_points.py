@@ -1,7 +1,7 @@
 """What the databases are compared on: points of a set with a number and a sentence each, questions, exact answers."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from math import log
 from pathlib import Path
@@ -69,7 +69,7 @@ def best_by_words(texts: Sequence[str], questions: Sequence[str], k: int) -> lis
             postings[word].append((number, count[word]))
     found = []
     for question in questions:
-        scores: Counter[int] = Counter()
+        scores: defaultdict[int, float] = defaultdict(float)
         for word in question.split():
             weight = log(1 + (len(texts) - len(postings[word]) + 0.5) / (len(postings[word]) + 0.5))
             for number, times in postings[word]:
@@ -81,7 +81,7 @@ def best_by_words(texts: Sequence[str], questions: Sequence[str], k: int) -> lis
 
 def joined(first: Sequence[int], second: Sequence[int], k: int = 10) -> NDArray[np.int64]:
     """Return the best of two lists by reciprocal ranks."""
-    scores: Counter[int] = Counter()
+    scores: defaultdict[int, float] = defaultdict(float)
     for some in (first, second):
         for place, number in enumerate(some, 1):
             scores[number] += 1 / (RRF_K + place)

@@ -29,8 +29,8 @@ from hekla.vector.ready import load_kernels
 from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, payload_at, record_of, scored_of
 from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
-from hekla.vector.scoring import sparse_sections
 from hekla.vector.segment import Segment
+from hekla.vector.sparse_index import sparse_sections
 from hekla.vector.store import Changes, SegmentPlan, Store, create_store, open_store
 from hekla.vector.upkeep import Upkeep, merge_once
 from hekla.vector.version import Version

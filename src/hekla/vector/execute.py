@@ -12,7 +12,7 @@ from hekla.vector.dense import DEFAULT_EF, exact_ranks, graph_of, nearest_in
 from hekla.vector.errors import PointError
 from hekla.vector.filters import Filter, check_filter
 from hekla.vector.fusion import fused
-from hekla.vector.hits import Hits, best_of, from_scores, hits_in, joined
+from hekla.vector.hits import Hits, best_of, hits_in, joined
 from hekla.vector.near import Allowed, check_limit, near_in, until_of
 from hekla.vector.payload.part_fields import indexes_of, select
 from hekla.vector.point import PointId, SparseVector
@@ -32,7 +32,7 @@ from hekla.vector.queries import (
 from hekla.vector.ranks import rank_of_score, score_of
 from hekla.vector.records import vector_at
 from hekla.vector.rows import AnyArray, ids_of
-from hekla.vector.scoring import bm25, sparse_dot
+from hekla.vector.scoring import best_by_dimensions, best_by_words
 from hekla.vector.version import Version
 
 _OVERSAMPLE = 8  # candidates for each point wanted, where a score is no distance from one query
@@ -160,7 +160,7 @@ class _Run:
             self._forget([query.vector])
         if query.using in self._version.schema.sparse:
             sparse = self._sparse(query)
-            return self._by_scores(sparse_dot(self._version, query.using, sparse))
+            return best_by_dimensions(self._version, query.using, sparse, self._allowed, self._limit)
         return self._near(self._dense(query.vector, query.using, f"{self._where}.vector"), query.using, self._limit)
 
     def _diverse(self, query: Diverse) -> Hits:
@@ -236,13 +236,6 @@ class _Run:
                     allowed = self._allowed[number]
                     self._allowed[number] = ~gone & ~part.deleted if allowed is None else allowed & ~gone
 
-    def _by_scores(self, scores: Sequence[AnyArray]) -> Hits:
-        each = [
-            from_scores(number, part_scores, self._mask(number), self._limit)
-            for number, part_scores in enumerate(scores)
-        ]
-        return best_of(each, self._limit)
-
     def _mask(self, number: int) -> AnyArray:
         part, allowed = self._version.parts[number], self._allowed[number]
         live = ~part.deleted if allowed is None else allowed & ~part.deleted
@@ -253,7 +246,7 @@ class _Run:
         if field is None or field.kind != "text":
             cure = "create an index of kind text there"
             raise InputError(f"{quoted(query.path)} has no text index", where=f"{self._where}.path", cure=cure)
-        return self._by_scores(bm25(self._version, query.path, query.text))
+        return best_by_words(self._version, query.path, query.text, self._allowed, self._limit)
 
     def _recommended(self, query: Recommend) -> Hits:
         if not query.positive and (query.strategy == "average" or not query.negative):

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from hekla.base.errors import InputError, UnsupportedError
 from hekla.protocols.api import ApiRequest, Route
@@ -92,12 +91,12 @@ class SearchRoutes:
         )
 
     def _query(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
-        search = self._reader(request).search(fields)
+        search = self._reader(request).search(fields, deadline_s=seconds_left(request))
         wanted = read_wanted(fields, payload=False)
         fields.end()
         if search is None:
             return {"points": self._by_id(scope, fields, wanted)}
-        points, is_complete = self._found(request, scope, search, wanted)
+        points, is_complete = self._found(scope, search, wanted)
         found = {"points": points}
         return found if is_complete else Told(found, INCOMPLETE)
 
@@ -108,15 +107,14 @@ class SearchRoutes:
         records, _ = scope.collection.scroll(filter_=filter_, limit=offset + limit, wanted=wanted)
         return [{**record_json(record), "version": 0, "score": 0.0} for record in records[offset:]]
 
-    def _found(self, request: ApiRequest, scope: Scope, search: Search, wanted: Wanted) -> tuple[list[Json], bool]:
-        search = replace(search, deadline_s=seconds_left(request))
+    def _found(self, scope: Scope, search: Search, wanted: Wanted) -> tuple[list[Json], bool]:
         if isinstance(search.query, OrderBy):
             return _ordered(scope, search, wanted), True
         found = scope.query(search, wanted)
-        return [scored_json(point) for point in found.points], found.is_complete
+        return scored_json(found.points, wanted), found.is_complete
 
     def _query_groups(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
-        search = self._reader(request).search(fields, has_offset=False)
+        search = self._reader(request).search(fields, has_offset=False, deadline_s=seconds_left(request))
         if search is None:
             raise UnsupportedError("groups need a query", where=fields.place("query"))
         return self._grouped(request, scope, fields, search)
@@ -127,9 +125,8 @@ class SearchRoutes:
         lookup = fields.get("with_lookup")
         wanted = read_wanted(fields, payload=False)
         fields.end()
-        search = replace(search, deadline_s=seconds_left(request))
         found = scope.query_groups(search, by, groups=groups, group_size=size, wanted=wanted)
-        rows: list[Json] = [{"id": value, "hits": [scored_json(point) for point in points]} for value, points in found]
+        rows: list[Json] = [{"id": value, "hits": scored_json(points, wanted)} for value, points in found]
         if lookup is not None:
             self._look_up(request, lookup, rows)
         return {"groups": rows}
@@ -204,10 +201,14 @@ class SearchRoutes:
         return self._older(request, scope, fields, self._reader(request).discover(fields, using))
 
     def _search_groups(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
-        return self._grouped(request, scope, fields, self._older_search(fields, self._nearest(request, fields)))
+        return self._grouped(
+            request, scope, fields, self._older_search(request, fields, self._nearest(request, fields))
+        )
 
     def _recommend_groups(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
-        return self._grouped(request, scope, fields, self._older_search(fields, self._recommended(request, fields)))
+        return self._grouped(
+            request, scope, fields, self._older_search(request, fields, self._recommended(request, fields))
+        )
 
     def _nearest(self, request: ApiRequest, fields: Fields) -> Query:
         given, using = fields.need("vector"), ""
@@ -221,13 +222,13 @@ class SearchRoutes:
         return self._reader(request).recommend(fields, fields.text("using") or "")
 
     def _older(self, request: ApiRequest, scope: Scope, fields: Fields, query: Query) -> Json:
-        search = self._older_search(fields, query, fields.whole("offset", 0))
+        search = self._older_search(request, fields, query, fields.whole("offset", 0))
         wanted = read_wanted(fields, payload=False)
         fields.end()
-        points, is_complete = self._found(request, scope, search, wanted)
+        points, is_complete = self._found(scope, search, wanted)
         return points if is_complete else Told(points, INCOMPLETE)
 
-    def _older_search(self, fields: Fields, query: Query, offset: int = 0) -> Search:
+    def _older_search(self, request: ApiRequest, fields: Fields, query: Query, offset: int = 0) -> Search:
         fields.refuse("lookup_from")
         fields.ignore("shard_key")
         params = fields.inner("params") or Fields({})
@@ -240,6 +241,7 @@ class SearchRoutes:
             score_threshold=fields.number("score_threshold"),
             ef=params.whole("hnsw_ef", 0) or None,
             is_exact=params.flag("exact"),
+            deadline_s=seconds_left(request),
         )
         params.end()
         return search

@@ -29,6 +29,7 @@ from hekla.vector.ready import load_kernels
 from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, payload_at, record_of, scored_of
 from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
+from hekla.vector.scrolling import rows_in_order
 from hekla.vector.segment import Segment
 from hekla.vector.sparse_index import sparse_sections
 from hekla.vector.store import Changes, SegmentPlan, Store, create_store, open_store
@@ -424,21 +425,12 @@ class Collection:
         if limit < 1:
             raise InputError(f"must be at least 1, got {limit}", where="$.limit")
         version = self._store.version
-        start = -1 if after is None else ids_of([after]).as_keys()[0]
-        keyed: list[tuple[int, int, int]] = []
-        for number, (part, words) in enumerate(
-            zip(version.parts, allowed_rows(version, filter_, "$.filter"), strict=True)
-        ):
-            live = ~part.deleted if words is None else words & ~part.deleted
-            rows = bitmap.members(live, len(part.rows))
-            keys = part.rows.ids.take(rows).as_keys()
-            later = sorted((key, number, row) for key, row in zip(keys, rows.tolist(), strict=True) if key >= start)
-            keyed += later[: limit + 1]
-        keyed.sort()
-        page = [record_of(version.parts[n].rows, row, wanted, version.schema) for _, n, row in keyed[:limit]]
-        if len(keyed) <= limit:
+        start = None if after is None else read_id(after, "$.after")
+        found = rows_in_order(version, allowed_rows(version, filter_, "$.filter"), start, limit + 1)
+        page = [record_of(version.parts[n].rows, row, wanted, version.schema) for n, row in found[:limit]]
+        if len(found) <= limit:
             return page, None
-        _, number, row = keyed[limit]
+        number, row = found[limit]
         return page, version.parts[number].rows.ids.at(row)
 
     @telling_damage

@@ -1,6 +1,7 @@
 """A collection: what `import hekla.vector` gives an application. Any thread."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, NotFoundError, nearest_name, quoted
 from hekla.vector import bitmap
-from hekla.vector.batch import payload_column, rows_from_arrays, rows_from_points
+from hekla.vector.batch import copied, payload_column, rows_from_arrays, rows_from_points
 from hekla.vector.damage import telling_damage
 from hekla.vector.dense import graph_options, graph_sections
 from hekla.vector.disk import Disk, telling_of
 from hekla.vector.errors import PointError
 from hekla.vector.execute import allowed_rows, run
 from hekla.vector.filters import Filter
+from hekla.vector.group_commit import GroupCommit
 from hekla.vector.manifest import manifest_path
 from hekla.vector.near import Near, near_in, until_of
 from hekla.vector.opening import FolderLock
@@ -76,6 +78,7 @@ class Collection:
         self._store = store
         self._nears: dict[str, tuple[Version, Near | None]] = {}  # by vector, for the version they are of
         self._upkeep = Upkeep(store) if has_upkeep and not store.is_read_only else None
+        self._commits = GroupCommit(store, self._wake)
 
     @classmethod
     def create(
@@ -162,7 +165,19 @@ class Collection:
         The batch is kept whole or not at all, and is on disk (as the schema's `sync` says) when this returns.
         Errors: PointError naming the point; DiskError, and nothing of it is kept.
         """
-        self._write(rows_from_points(self.schema, points))
+        if len(points):
+            self._commits.write(points)
+
+    def submit(self, points: Sequence[Point]) -> "Future[int]":
+        """Begin an `upsert` and return at once: many under way share one sync of the disk.
+
+        The future is done when `upsert` would have returned, and raises what it would have raised; readers see the
+        points then, in the order of the calls. Writes that follow come after it; `flush` waits for all. The points are
+        the caller's again when this returns. It waits where very many are under way. A future that is cancelled before
+        its points are written takes them back. Errors: PointError for a payload that is no JSON; ConflictError if the
+        collection is closed.
+        """
+        return self._commits.submit(copied(points))
 
     def upsert_arrays(
         self,
@@ -172,12 +187,9 @@ class Collection:
     ) -> None:
         """Add points from arrays: ids (n,), vectors (n, dimension) or one such array a name. As `upsert`."""
         named = vectors if isinstance(vectors, Mapping) else {"": vectors}
-        self._write(rows_from_arrays(self.schema, ids, named, payloads))
-
-    def _write(self, rows: Rows) -> None:
+        rows = rows_from_arrays(self.schema, ids, named, payloads)
         if len(rows):
-            self._store.upsert(rows)
-            self._wake()
+            self._commits.write(rows)
 
     def _wake(self) -> None:
         if self._upkeep is not None:
@@ -196,8 +208,7 @@ class Collection:
                 ids = _read_ids(selection)  # of points that are not known, too
             return Changes(deletes=ids)
 
-        self._store.change(decide)
-        self._wake()
+        self._commits.write(decide)
         return gone
 
     def set_payload(self, payload: Payload, selection: Selection) -> int:
@@ -285,8 +296,7 @@ class Collection:
             count = 0 if rows is None else len(rows)
             return Changes(upserts=None if rows is None else changed(rows))
 
-        self._store.change(decide)
-        self._wake()
+        self._commits.write(decide)
         return count
 
     def create_field(self, path: str, field: FieldSchema) -> None:
@@ -472,7 +482,11 @@ class Collection:
         return is_settled
 
     def flush(self) -> None:
-        """Return once everything written is on disk, whatever the schema's `sync`. Errors: DiskError."""
+        """Return once everything written, and all that was submitted, is on disk, whatever the schema's `sync`.
+
+        What was submitted and refused says so itself. Errors: DiskError.
+        """
+        self._commits.settle()
         self._store.sync()
 
     def verify(self) -> list[str]:
@@ -488,6 +502,7 @@ class Collection:
 
     def close(self) -> None:
         """Stop upkeep, seal what is in memory, give the folder free. A second call does nothing. Errors: DiskError."""
+        self._commits.close()
         if self._upkeep is not None:
             self._upkeep.stop()
             self._upkeep = None

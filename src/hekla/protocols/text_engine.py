@@ -40,6 +40,7 @@ class Grammar:
 
     kind: GrammarKind
     text: str  # the schema as JSON text, the pattern, the grammar; for "choice" a JSON list of texts
+    otherwise: "Grammar | None" = None  # what else the answer may be, all of it; this one has no other itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,9 @@ class ChatPrompt:
     tokens: tuple[int, ...]
     stop: tuple[str, ...] = ()  # texts that end the answer, where the template says so
     grammar: Grammar | None = None  # what holds the answer to the tools, where `tool_choice` asks for it
+    # How calls are written, where tools may be called: with a form asked for, the answer is of this grammar or of the
+    # form's. None also where a call cannot be told from such an answer.
+    calls: Grammar | None = None
 
 
 class TextEngine(Protocol):

@@ -1,6 +1,7 @@
 """A collection: what `import hekla.vector` gives an application. Any thread."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -11,26 +12,28 @@ from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, NotFoundError, nearest_name, quoted
 from hekla.vector import bitmap
-from hekla.vector.batch import payload_column, rows_from_arrays, rows_from_points
+from hekla.vector.batch import copied, payload_column, rows_from_arrays, rows_from_points
 from hekla.vector.damage import telling_damage
 from hekla.vector.dense import graph_options, graph_sections
 from hekla.vector.disk import Disk, telling_of
 from hekla.vector.errors import PointError
 from hekla.vector.execute import allowed_rows, run
 from hekla.vector.filters import Filter
+from hekla.vector.group_commit import GroupCommit
 from hekla.vector.manifest import manifest_path
+from hekla.vector.near import Near, near_in, until_of
 from hekla.vector.opening import FolderLock
 from hekla.vector.payload.part_fields import field_sections
 from hekla.vector.payload.words import words_by
-from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, Vector, read_id
+from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, SparseVector, Vector, read_id
 from hekla.vector.queries import Nearest, Search
-from hekla.vector.quick import QuickWay, quick_way
 from hekla.vector.ready import load_kernels
 from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, payload_at, record_of, scored_of
 from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
-from hekla.vector.scoring import sparse_sections
+from hekla.vector.scrolling import rows_in_order
 from hekla.vector.segment import Segment
+from hekla.vector.sparse_index import sparse_sections
 from hekla.vector.store import Changes, SegmentPlan, Store, create_store, open_store
 from hekla.vector.upkeep import Upkeep, merge_once
 from hekla.vector.version import Version
@@ -73,8 +76,9 @@ class Collection:
 
     def __init__(self, store: Store, *, has_upkeep: bool) -> None:
         self._store = store
-        self._quick_ways: dict[str, tuple[Version, QuickWay | None]] = {}  # by vector, for the version they are of
+        self._nears: dict[str, tuple[Version, Near | None]] = {}  # by vector, for the version they are of
         self._upkeep = Upkeep(store) if has_upkeep and not store.is_read_only else None
+        self._commits = GroupCommit(store, self._wake)
 
     @classmethod
     def create(
@@ -161,7 +165,19 @@ class Collection:
         The batch is kept whole or not at all, and is on disk (as the schema's `sync` says) when this returns.
         Errors: PointError naming the point; DiskError, and nothing of it is kept.
         """
-        self._write(rows_from_points(self.schema, points))
+        if len(points):
+            self._commits.write(points)
+
+    def submit(self, points: Sequence[Point]) -> "Future[int]":
+        """Begin an `upsert` and return at once: many under way share one sync of the disk.
+
+        The future is done when `upsert` would have returned, and raises what it would have raised; readers see the
+        points then, in the order of the calls. Writes that follow come after it; `flush` waits for all. The points are
+        the caller's again when this returns. It waits where very many are under way. A future that is cancelled before
+        its points are written takes them back. Errors: PointError for a payload that is no JSON; ConflictError if the
+        collection is closed.
+        """
+        return self._commits.submit(copied(points))
 
     def upsert_arrays(
         self,
@@ -171,12 +187,9 @@ class Collection:
     ) -> None:
         """Add points from arrays: ids (n,), vectors (n, dimension) or one such array a name. As `upsert`."""
         named = vectors if isinstance(vectors, Mapping) else {"": vectors}
-        self._write(rows_from_arrays(self.schema, ids, named, payloads))
-
-    def _write(self, rows: Rows) -> None:
+        rows = rows_from_arrays(self.schema, ids, named, payloads)
         if len(rows):
-            self._store.upsert(rows)
-            self._wake()
+            self._commits.write(rows)
 
     def _wake(self) -> None:
         if self._upkeep is not None:
@@ -195,8 +208,7 @@ class Collection:
                 ids = _read_ids(selection)  # of points that are not known, too
             return Changes(deletes=ids)
 
-        self._store.change(decide)
-        self._wake()
+        self._commits.write(decide)
         return gone
 
     def set_payload(self, payload: Payload, selection: Selection) -> int:
@@ -284,8 +296,7 @@ class Collection:
             count = 0 if rows is None else len(rows)
             return Changes(upserts=None if rows is None else changed(rows))
 
-        self._store.change(decide)
-        self._wake()
+        self._commits.write(decide)
         return count
 
     def create_field(self, path: str, field: FieldSchema) -> None:
@@ -308,33 +319,55 @@ class Collection:
 
         Errors: PointError for a vector that does not fit.
         """
-        if not more or more.keys() == {"ef"}:
-            quick = self._quick_way(using)
-            points = quick.search(vector, limit, more.get("ef")) if quick is not None else None
-            if points is not None:
-                return points
-        wanted = more.pop("wanted", ID_ONLY)
-        return self.query(Search(Nearest(vector, using), limit, **more), wanted).points
+        wanted, ef, filter_ = more.pop("wanted", ID_ONLY), more.pop("ef", None), more.pop("filter", None)
+        if not more:
+            found = self._nearest(vector, limit, 0, using, ef, filter_, None, False, wanted)
+            if found is not None:
+                return found[0]
+        return self.query(Search(Nearest(vector, using), limit, ef=ef, filter=filter_, **more), wanted).points
 
-    def _quick_way(self, using: str) -> QuickWay | None:
+    @telling_damage
+    def _nearest(
+        self,
+        vector: Any,  # Any: whatever the caller passed
+        limit: int,
+        offset: int,
+        using: str,
+        ef: int | None,
+        filter_: Filter | None,
+        deadline_s: float | None,
+        is_exact: bool,
+        wanted: Wanted,
+    ) -> tuple[list[ScoredPoint], bool] | None:
+        """Return the nearest points and whether all were looked at; None where more is asked than a dense vector."""
         version = self._store.version
-        known = self._quick_ways.get(using)
+        known = self._nears.get(using)
         if known is None or known[0] is not version:
-            known = self._quick_ways[using] = (version, quick_way(version, using))
-        return known[1]
+            known = self._nears[using] = (version, near_in(version, using))
+        near = known[1]
+        if near is None or isinstance(vector, PointId | SparseVector):
+            return None
+        until = until_of(deadline_s)
+        allowed = None if filter_ is None else allowed_rows(version, filter_, "$.filter")
+        return near.points(
+            vector, limit, offset=offset, ef=ef, allowed=allowed, until=until, is_exact=is_exact, wanted=wanted
+        )
 
     @telling_damage
     def query(self, search: Search, wanted: Wanted = WITH_PAYLOAD) -> SearchResult:
         """Return what a search finds. Errors: PointError, InputError, NotFoundError naming the place."""
+        query = search.query
+        if type(query) is Nearest and not search.prefetch and search.score_threshold is None:
+            found = self._nearest(
+                query.vector, search.limit, search.offset, query.using, search.ef, search.filter, search.deadline_s,
+                search.is_exact, wanted,
+            )  # fmt: skip
+            if found is not None:
+                return SearchResult(*found)
         version = self._store.version
-        found = run(version, search)
-        hits, scores = found.hits, found.scores.tolist()
-        numbers = hits.part.tolist()
-        if wanted is ID_ONLY and numbers and numbers.count(numbers[0]) == len(numbers):
-            # Most searches: numbers of points in one segment.
-            ids = version.parts[numbers[0]].rows.ids.listed(hits.row)
-            return SearchResult(list(map(ScoredPoint, ids, scores)), hits.is_complete)
-        each = zip(numbers, hits.row.tolist(), scores, strict=True)
+        result = run(version, search)
+        hits = result.hits
+        each = zip(hits.part.tolist(), hits.row.tolist(), result.scores.tolist(), strict=True)
         points = [scored_of(version.parts[part].rows, row, score, wanted, version.schema) for part, row, score in each]
         return SearchResult(points, hits.is_complete)
 
@@ -402,21 +435,12 @@ class Collection:
         if limit < 1:
             raise InputError(f"must be at least 1, got {limit}", where="$.limit")
         version = self._store.version
-        start = -1 if after is None else ids_of([after]).as_keys()[0]
-        keyed: list[tuple[int, int, int]] = []
-        for number, (part, words) in enumerate(
-            zip(version.parts, allowed_rows(version, filter_, "$.filter"), strict=True)
-        ):
-            live = ~part.deleted if words is None else words & ~part.deleted
-            rows = bitmap.members(live, len(part.rows))
-            keys = part.rows.ids.take(rows).as_keys()
-            later = sorted((key, number, row) for key, row in zip(keys, rows.tolist(), strict=True) if key >= start)
-            keyed += later[: limit + 1]
-        keyed.sort()
-        page = [record_of(version.parts[n].rows, row, wanted, version.schema) for _, n, row in keyed[:limit]]
-        if len(keyed) <= limit:
+        start = None if after is None else read_id(after, "$.after")
+        found = rows_in_order(version, allowed_rows(version, filter_, "$.filter"), start, limit + 1)
+        page = [record_of(version.parts[n].rows, row, wanted, version.schema) for n, row in found[:limit]]
+        if len(found) <= limit:
             return page, None
-        _, number, row = keyed[limit]
+        number, row = found[limit]
         return page, version.parts[number].rows.ids.at(row)
 
     @telling_damage
@@ -458,7 +482,11 @@ class Collection:
         return is_settled
 
     def flush(self) -> None:
-        """Return once everything written is on disk, whatever the schema's `sync`. Errors: DiskError."""
+        """Return once everything written, and all that was submitted, is on disk, whatever the schema's `sync`.
+
+        What was submitted and refused says so itself. Errors: DiskError.
+        """
+        self._commits.settle()
         self._store.sync()
 
     def verify(self) -> list[str]:
@@ -474,6 +502,7 @@ class Collection:
 
     def close(self) -> None:
         """Stop upkeep, seal what is in memory, give the folder free. A second call does nothing. Errors: DiskError."""
+        self._commits.close()
         if self._upkeep is not None:
             self._upkeep.stop()
             self._upkeep = None
@@ -502,7 +531,7 @@ def delete_collection(folder: Path | str, *, disk: Disk | None = None) -> None:
 def _sections(plan: SegmentPlan) -> Mapping[str, AnyArray]:
     """Return what is stored over a segment's rows."""
     graphs = graph_sections(plan.rows, plan.schema, plan.same) if plan.is_optimised else {}
-    return {**graphs, **field_sections(plan.rows, plan.schema.fields), **sparse_sections(plan.rows)}
+    return {**graphs, **field_sections(plan.old, plan.kept, plan.schema.fields), **sparse_sections(plan.rows)}
 
 
 def _is_optimised(source: object) -> bool:

@@ -1,5 +1,6 @@
-"""Grammars of a real language model on the running server: whose fault it is when one cannot be kept to."""
+"""Grammars of a real language model on the running server: whose fault they are, and forms beside tools."""
 
+import json
 import queue
 import shutil
 from collections.abc import Iterator
@@ -82,3 +83,115 @@ def test_the_metrics_count_it_as_the_callers(server: RunningServer) -> None:
     before = server.metric("hekla_request_failures_total", model=MODEL, reason="input")
     server.post_json("/v1/chat/completions", ASK | HARD)
     assert server.metric("hekla_request_failures_total", model=MODEL, reason="input") == before + 1
+
+
+# A form and tools
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "Tells the weather of a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"enum": ["Berlin", "Rome"]}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 20}, "is_warm": {"type": "boolean"}},
+    "required": ["name", "is_warm"],
+    "additionalProperties": False,
+}
+FORM = {"type": "json_schema", "json_schema": {"name": "colour", "schema": SCHEMA}}
+
+BOTH: dict[str, Any] = {"model": MODEL, "tools": [WEATHER], "temperature": 0, "max_tokens": 200}
+
+
+def first_token(server: RunningServer, text: str) -> str:
+    """Return the number of the token that a text begins with."""
+    reply = server.post_json("/tokenize", {"model": MODEL, "prompt": text, "add_special_tokens": False})
+    return str(reply.json()["tokens"][0])
+
+
+def asked(server: RunningServer, opening: str, **more: Any) -> dict[str, Any]:
+    """Return a request for the weather whose answer begins as given, by a bias of its first token."""
+    messages = [{"role": "user", "content": "How is the weather in Rome?"}]
+    return {**BOTH, "messages": messages, "logit_bias": {first_token(server, opening): 100}, **more}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_answer_that_is_no_call_has_the_form(server: RunningServer, client: openai.OpenAI, seed: int) -> None:
+    body = asked(server, '{"', response_format=FORM, temperature=1.5, seed=seed)
+    (choice,) = client.chat.completions.create(**body).choices
+    assert choice.finish_reason == "stop"
+    assert choice.message.tool_calls is None
+    found = json.loads(choice.message.content or "")
+    assert found.keys() == {"name", "is_warm"}
+    assert isinstance(found["is_warm"], bool)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_answer_that_is_a_call_obeys_its_tool(server: RunningServer, client: openai.OpenAI, seed: int) -> None:
+    body = asked(server, "<tool_call>", response_format=FORM, temperature=1.5, seed=seed, parallel_tool_calls=False)
+    (choice,) = client.chat.completions.create(**body).choices
+    assert choice.finish_reason == "tool_calls"
+    assert not choice.message.content
+    assert choice.message.tool_calls is not None
+    (call,) = choice.message.tool_calls
+    assert call.type == "function"
+    assert call.function.name == "weather"
+    assert json.loads(call.function.arguments)["city"] in ("Berlin", "Rome")
+
+
+def test_without_a_bias_it_is_one_or_the_other_streamed_too(client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": "Call the tool weather for Berlin."}]
+    for seed in range(6):
+        content, arguments, reason = "", "", None
+        body: Any = {**BOTH, "temperature": 1.0, "messages": messages, "response_format": FORM, "seed": seed}
+        stream = client.chat.completions.create(**body, stream=True)
+        for chunk in stream:
+            delta = chunk.choices[0].delta
+            content += delta.content or ""
+            arguments += "".join((call.function and call.function.arguments) or "" for call in delta.tool_calls or ())
+            reason = chunk.choices[0].finish_reason or reason
+        if reason == "tool_calls":
+            assert not content
+            assert '"city"' in arguments
+        else:
+            assert not arguments
+            assert reason == "length" or json.loads(content).keys() == {"name", "is_warm"}
+
+
+def test_responses_take_both(server: RunningServer, client: openai.OpenAI) -> None:
+    flat: Any = {"type": "function", **WEATHER["function"], "strict": False}  # type: ignore[dict-item]  # a dict
+    form: Any = {"format": {"type": "json_schema", "name": "colour", "schema": SCHEMA}}
+    bias = {"logit_bias": {first_token(server, '{"'): 100}}
+    found = client.responses.create(model=MODEL, input="Red?", tools=[flat], text=form, extra_body=bias)
+    assert json.loads(found.output_text).keys() == {"name", "is_warm"}
+
+
+def test_a_demanded_tool_is_called_whatever_the_form(client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": "Red?"}]
+    body: Any = {**BOTH, "messages": messages, "response_format": FORM, "tool_choice": "required"}
+    (choice,) = client.chat.completions.create(**body, parallel_tool_calls=False).choices
+    assert choice.message.tool_calls
+    (choice,) = client.chat.completions.create(**body | {"tool_choice": "none"}).choices
+    assert json.loads(choice.message.content or "").keys() == {"name", "is_warm"}
+
+
+@pytest.mark.parametrize("tool_choice", ["auto", "required"])
+def test_what_is_wrong_with_one_of_them_is_told_of_that_one(server: RunningServer, tool_choice: str) -> None:
+    wrong = {"type": "strnig"}
+    form = {"type": "json_schema", "json_schema": {"name": "colour", "schema": wrong}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": wrong}}
+    document = {**BOTH, "messages": [{"role": "user", "content": "x"}], "tool_choice": tool_choice}
+    for more, param in (
+        ({"response_format": form}, "response_format.json_schema.schema"),
+        ({"response_format": FORM, "tools": [tool]}, "tools"),
+    ):
+        reply = server.post_json("/v1/chat/completions", document | more)
+        assert (reply.status, reply.json()["error"]["param"]) == (400, param), reply

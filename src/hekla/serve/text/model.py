@@ -273,7 +273,9 @@ class TextModel:
                 continue
             generation, index = found
             if event.error is not None:
-                event = replace(event, error=placed(event.error, generation.wish))  # for all below
+                event = replace(
+                    event, error=placed(event.error, generation.wish, generation.requests[index])
+                )  # for all below
             self._note(generation, index, event, now)
             touched[id(generation)] = generation
             try:

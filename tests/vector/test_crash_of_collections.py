@@ -195,6 +195,35 @@ def test_killed_at_some_calls_it_keeps_what_it_acknowledged(tmp_path: Path) -> N
     run_to_every_call(tmp_path, range(0, 130, 13), "always", cuts_power=True, step=50)
 
 
+def test_killed_while_an_index_becomes_one_of_another_kind_filters_are_right(tmp_path: Path) -> None:
+    """The manifest has the new kind before the segments have: what they hold of the old one must not be read."""
+    whole = tmp_path / "whole"
+    with Collection.create(whole, schema("off"), has_upkeep=False) as collection:
+        collection.upsert(points(0, 9, 1))
+        collection.create_field("m", FieldSchema("integer"))
+        collection.optimise()
+        expected = state_of(collection)[0]
+    kinds = set()
+    for call in range(100):
+        folder = tmp_path / str(call)
+        shutil.copytree(whole, folder)
+
+        def run(disk: Disk, acknowledge: Callable[[Any], None], folder: Path = folder) -> None:
+            with Collection.open(folder, has_upkeep=False, disk=disk) as collection:
+                collection.create_field("m", FieldSchema("keyword"))
+                acknowledge(0)
+
+        acknowledged, has_ended = killed(run, KilledAt(call))
+        with Collection.open(folder, is_read_only=True) as collection:
+            found, fields = state_of(collection)
+            assert found == expected
+            assert fields["m"] == "keyword" or not acknowledged
+            kinds.add(fields["m"])
+        if has_ended:
+            break
+    assert kinds == {"integer", "keyword"}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("sync", "cuts_power"), [("always", False), ("always", True), ("off", False)])

@@ -18,7 +18,7 @@ from hekla.vector.payload.payload_index import PayloadIndex
 from hekla.vector.payload.selection import Selector
 from hekla.vector.payload.stored_index import FieldIndex
 from hekla.vector.rows import AnyArray, Ids, Rows
-from hekla.vector.schema import CollectionSchema, FieldSchema
+from hekla.vector.schema import CollectionSchema, FieldSchema, field_to_json
 from hekla.vector.segment import Segment
 from hekla.vector.version import Part, Tail
 
@@ -138,8 +138,14 @@ class _present:  # a function that knows its segment; who asks takes deleted row
 def _segment_indexes(segment: Segment, fields: Mapping[str, FieldSchema]) -> Mapping[str, FieldIndex]:
     cached: tuple[object, Mapping[str, FieldIndex]] | None = segment.derived.get("fields")
     if cached is None or cached[0] is not fields:
-        sections = {path: _of_field(segment.sections, path) for path in fields}
         # A segment older than an index lacks its sections until it is built anew: till then they are in memory.
+        built_as = segment.about.get("fields")
+        sections = {
+            path: _of_field(segment.sections, path)
+            if built_as is None or built_as.get(path) == field_to_json(field)
+            else {}
+            for path, field in fields.items()
+        }
         older = {path: field for path, field in fields.items() if "present" not in sections[path]}
         built = _built(segment.rows, older)
         indexes = {path: FieldIndex(field, sections[path] or _of_field(built, path)) for path, field in fields.items()}

@@ -98,17 +98,15 @@ def schema_to_json(schema: CollectionSchema) -> dict[str, Any]:
             for name, v in schema.vectors.items()
         },
         "sparse": {name: {"is_idf": s.is_idf} for name, s in schema.sparse.items()},
-        "fields": {path: field_to_json(field) for path, field in schema.fields.items()},
+        "fields": {
+            path: {"kind": f.kind, "language": f.text.language, "is_lowercase": f.text.is_lowercase}
+            for path, f in schema.fields.items()
+        },
         "sync": schema.sync,
         "sync_interval_s": schema.sync_interval_s,
         "seal_points": schema.seal_points,
         "tenant_field": schema.tenant_field,
     }
-
-
-def field_to_json(field: FieldSchema) -> dict[str, Any]:
-    """Return the JSON form of a payload index: two are built alike if theirs are equal. Any: JSON."""
-    return {"kind": field.kind, "language": field.text.language, "is_lowercase": field.text.is_lowercase}
 
 
 def schema_from_json(document: Mapping[str, Any]) -> CollectionSchema:

@@ -25,7 +25,7 @@ from hekla.vector.manifest import Manifest, SegmentEntry, manifest_path, read_ma
 from hekla.vector.opening import FolderLock, Opened, open_segments, read_logs, strays
 from hekla.vector.packing import pack, unpack
 from hekla.vector.rows import AnyArray, Ids, Rows, columns, concatenated, rows_of
-from hekla.vector.schema import CollectionSchema, field_to_json
+from hekla.vector.schema import CollectionSchema
 from hekla.vector.segment import (
     Segment,
     away_path,
@@ -262,8 +262,7 @@ class Store:
             rows = concatenated([part.rows.take(live) for part, live in zip(old, kept, strict=True) if len(live)])
             sections = self._build(SegmentPlan(rows, self.schema, is_optimised, old, kept))
             path = segment_path(self.folder, number)
-            fields = {path: field_to_json(field) for path, field in self.schema.fields.items()}
-            about = {"number": number, "is_optimised": is_optimised, "fields": fields}
+            about = {"number": number, "is_optimised": is_optimised}
             size = write_segment(self._disk, path, rows, sections, about)
             segment = Segment(path, number, self.schema)
             entry = SegmentEntry(number, len(rows), size)

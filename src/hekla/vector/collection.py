@@ -1,5 +1,6 @@
 """A collection: what `import hekla.vector` gives an application. Any thread."""
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ from hekla.vector.store import Changes, SegmentPlan, Store, create_store, open_s
 from hekla.vector.upkeep import Upkeep, merge_once
 from hekla.vector.version import Version
 
+_NO_VECTORS = (int, uuid.UUID, SparseVector)  # queries that are not searched by `Near`
 Selection = Sequence[PointId] | Filter  # which points: by id, or all that a filter holds for
 
 
@@ -345,7 +347,7 @@ class Collection:
         if known is None or known[0] is not version:
             known = self._nears[using] = (version, near_in(version, using))
         near = known[1]
-        if near is None or isinstance(vector, PointId | SparseVector):
+        if near is None or (type(vector) is not np.ndarray and isinstance(vector, _NO_VECTORS)):
             return None
         until = until_of(deadline_s)
         allowed = None if filter_ is None else allowed_rows(version, filter_, "$.filter")

@@ -33,7 +33,7 @@ class Hdf5Source:
         if len(shape) != 2:
             raise PointError(f"data set {name!r} is not (points, dimension)", where=str(path))
         self._where, self._into = str(path), names.into
-        self.total, self.done = int(self._set.shape[0]), 0
+        self.total, self.done = int(shape[0]), 0
 
     def chunks(self, points: int) -> Iterator[Arrays]:
         """Yield the rows."""

@@ -83,16 +83,25 @@ class GrowingFields:
         self._rows = 0
         self._adding = Lock()
 
-    def follow(self, rows: Rows) -> None:
-        """Add the rows that are not yet in the indexes."""
-        if self._rows >= len(rows) or not self._growing:
-            return
+    def take(self, new: Rows, first: int) -> bool:
+        """Add rows, the first of which has this number; False, and nothing, where some before lack."""
         with self._adding:
-            for row in range(self._rows, len(rows)):
-                payload = orjson.loads(rows.payloads.at(row))
-                for path, growing in self._growing.items():
-                    growing.add(row, values_at(payload, path) if payload else [])
-                self._rows = row + 1
+            if self._rows == first:
+                self._add(new, 0)
+            return self._rows >= first + len(new)
+
+    def follow(self, rows: Rows) -> None:
+        """Add the rows that are not yet in the indexes, of all there are."""
+        if self._rows < len(rows):
+            with self._adding:
+                self._add(rows, self._rows)
+
+    def _add(self, rows: Rows, first: int) -> None:
+        for row in range(first, len(rows)):
+            payload = orjson.loads(rows.payloads.at(row))
+            for path, growing in self._growing.items():
+                growing.add(self._rows, values_at(payload, path) if payload else [])
+            self._rows += 1
 
     def as_of(self, rows: Rows) -> Mapping[str, IndexAsOf]:
         """Return the indexes over these rows, the first there are."""

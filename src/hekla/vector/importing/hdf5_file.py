@@ -25,7 +25,7 @@ class Hdf5Source:
         try:
             known = sorted(self._file)
             self._set: Any = self._file[name] if name in known else None
-            shape = getattr(self._set, "shape", ())
+            shape: tuple[int, ...] = getattr(self._set, "shape", ())
         except _UNREADABLE as error:
             raise DamagedError(f"is damaged: {error}", where=str(path)) from error
         if name not in known:

@@ -50,6 +50,8 @@ def rows_from_arrays(
     """Return columns from arrays: ids (n,), each vector (n, dimension), payloads (n,). Errors: PointError."""
     _check_count(len(ids), "ids")
     numbers = np.asarray(ids)
+    if numbers.ndim != 1:
+        raise PointError(f"expected one id a point, got shape {numbers.shape}", where="ids")
     if numbers.dtype.kind in "ui" and (numbers.dtype.kind == "u" or bool((numbers >= 0).all())):
         column = Ids(numbers.astype(np.uint64), np.zeros(len(ids), np.uint64), np.zeros(len(ids), np.bool_))
     else:
@@ -118,6 +120,7 @@ def stored_form(vector: VectorSchema, given: AnyArray, where: str) -> AnyArray:
     if given.dtype.kind not in "fiub":
         raise PointError(f"expected numbers, got {given.dtype}", where=where)
     if vector.dtype == "binary":
+        _refuse_first(given == given, where, "holds NaN", "clean the vectors")  # false for NaN alone
         return np.packbits(given > 0, axis=1, bitorder="little")
     if vector.dtype == "i8":
         rounded = np.rint(given)
@@ -128,7 +131,8 @@ def stored_form(vector: VectorSchema, given: AnyArray, where: str) -> AnyArray:
             "scale the vectors, or use f32",
         )
         return rounded.astype(np.int8)
-    numbers = given.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # what is too large becomes infinity, and is refused as that
+        numbers = given.astype(np.float32, copy=False)
     if not math.isfinite(np.vdot(numbers, numbers)):  # or the squares overflowed
         _refuse_first(np.isfinite(numbers), where, "holds NaN or infinity", "clean the vectors")
     if vector.metric == "cosine":
@@ -142,7 +146,8 @@ def stored_form(vector: VectorSchema, given: AnyArray, where: str) -> AnyArray:
         numbers = (numbers / lengths[:, None]).astype(np.float32)
     if vector.dtype == "f32":
         return numbers
-    stored: AnyArray = numbers.astype(DTYPES[vector.dtype])
+    with np.errstate(over="ignore"):
+        stored: AnyArray = numbers.astype(DTYPES[vector.dtype])
     _refuse_first(np.isfinite(stored), where, "holds a number too large for f16", "use f32")
     return stored
 
@@ -168,7 +173,12 @@ def read_vector(vector: VectorSchema, value: Vector, where: str) -> AnyArray:
     if array.dtype.kind not in "fiub":
         raise PointError("expected a list of numbers", where=where)
     array = array.reshape(1, -1) if array.ndim == 1 else array
-    if array.ndim != 2 or array.shape[1] != vector.dimension or (len(array) != 1 and not vector.is_multi):
+    if (
+        array.ndim != 2
+        or array.shape[1] != vector.dimension
+        or not len(array)
+        or (len(array) != 1 and not vector.is_multi)
+    ):
         got = "x".join(str(size) for size in array.shape)
         raise PointError(
             f"expected {vector.dimension} numbers, got {got}", where=where, cure="see the collection's schema"

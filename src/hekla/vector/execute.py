@@ -15,7 +15,7 @@ from hekla.vector.fusion import fused
 from hekla.vector.hits import Hits, best_of, hits_in, joined
 from hekla.vector.near import Allowed, check_limit, near_in, until_of
 from hekla.vector.payload.part_fields import indexes_of, select
-from hekla.vector.point import PointId, SparseVector
+from hekla.vector.point import PointId, SparseVector, read_id
 from hekla.vector.queries import (
     Discover,
     Diverse,
@@ -35,6 +35,7 @@ from hekla.vector.rows import AnyArray, ids_of
 from hekla.vector.scoring import best_by_dimensions, best_by_words
 from hekla.vector.version import Version
 
+MAX_PREFETCH_DEPTH = 8
 _OVERSAMPLE = 8  # candidates for each point wanted, where a score is no distance from one query
 
 
@@ -55,6 +56,8 @@ def run(version: Version, search: Search, where: str = "$") -> Found:
 
 def _hits(version: Version, search: Search, where: str, until: float | None) -> Hits:
     check_limit(search.limit, search.offset, f"{where}.limit")
+    if search.prefetch and where.count(".prefetch[") >= MAX_PREFETCH_DEPTH:
+        raise InputError(f"prefetches are over {MAX_PREFETCH_DEPTH} deep", where=f"{where}.prefetch")
     allowed = allowed_rows(version, search.filter, f"{where}.filter")
     if search.prefetch:
         lists = [
@@ -159,7 +162,7 @@ class _Run:
 
     def _nearest(self, query: Nearest) -> Hits:
         if isinstance(query.vector, PointId):
-            self._forget([query.vector])
+            self._forget(self._ids([query.vector]))
         if query.using in self._version.schema.sparse:
             sparse = self._sparse(query)
             return best_by_dimensions(self._version, query.using, sparse, self._allowed, self._limit)
@@ -216,7 +219,7 @@ class _Run:
 
     def _of_point(self, id_: PointId, using: str) -> "AnyArray | SparseVector":
         """Return a point's own vector. Errors: NotFoundError."""
-        ids = ids_of([id_])
+        ids = ids_of([read_id(id_, self._where)])
         for part in self._version.parts:
             row = int(part.find(ids)[0]) if part.live else -1
             if row >= 0:
@@ -226,7 +229,7 @@ class _Run:
         raise NotFoundError(f"no point {id_} with vector {quoted(using)}", where=self._where)
 
     def _ids(self, examples: Sequence[Example]) -> list[PointId]:
-        return [example for example in examples if isinstance(example, PointId)]
+        return [read_id(example, self._where) for example in examples if isinstance(example, PointId)]
 
     def _forget(self, ids: Sequence[PointId]) -> None:
         """Keep points that are examples from being found."""

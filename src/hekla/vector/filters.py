@@ -4,6 +4,8 @@ A condition on a path holds if one of the values there does: `tags` of `{"tags":
 dotted, and `[]` steps into a list: `authors[].name`.
 """
 
+import math
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,7 +13,7 @@ from typing import Literal
 
 from hekla.base.errors import quoted
 from hekla.vector.errors import PointError
-from hekla.vector.point import PointId
+from hekla.vector.point import MAX_ID, PointId
 
 MAX_DEPTH, MAX_CONDITIONS = 64, 10_000
 Scalar = str | int | float | bool
@@ -176,6 +178,24 @@ def _check(filter_: Filter, where: str, depth: int, count: _Count) -> None:
             inner = condition.filter if isinstance(condition, Nested) else condition
             if isinstance(inner, Filter):
                 _check(inner, f"{where}.{clause}[{i}]", depth + 1, count)
+            elif isinstance(inner, Range):
+                _check_bounds(inner, f"{where}.{clause}[{i}]")
+            elif isinstance(inner, HasId):
+                _check_ids(inner, f"{where}.{clause}[{i}]")
+
+
+def _check_bounds(range_: Range, where: str) -> None:
+    for name in ("gt", "gte", "lt", "lte"):
+        bound: object = getattr(range_, name)
+        if bound is not None and (not isinstance(bound, int | float) or math.isnan(bound)):
+            raise PointError(f"expected a number, got {quoted(bound)}", where=f"{where}.{name}")
+
+
+def _check_ids(has_id: HasId, where: str) -> None:
+    for value in has_id.ids:
+        if type(value) is not uuid.UUID and (type(value) is not int or not 0 <= value <= MAX_ID):
+            cure = "ids are numbers from 0 to 2^64 - 1 and `uuid.UUID`"
+            raise PointError(f"{quoted(value)} is no id", where=where, cure=cure)
 
 
 def moment(value: object, where: str) -> int:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from hekla.base.errors import InputError
 from hekla.vector.disk import Disk
 from hekla.vector.errors import DamagedError, DiskError
 from hekla.vector.schema import SyncPolicy
@@ -154,6 +155,11 @@ class Log:
         """Add a batch and return its sequence; it counts once `wait_durable` returned. Errors: DiskError."""
         if self._broken is not None:
             raise self._broken
+        if len(batch) > MAX_RECORD_BYTES:
+            cure = "send several batches"
+            raise InputError(
+                f"is {len(batch)} bytes, a batch has at most {MAX_RECORD_BYTES}", where="$.points", cure=cure
+            )
         rest = _RECORD.pack(0, len(batch), self._next, self._durable)[4:]
         checksum = zlib.crc32(batch, zlib.crc32(rest))
         record = b"".join((checksum.to_bytes(4, "little"), rest, batch, bytes(-len(batch) % 8)))

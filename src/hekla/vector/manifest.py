@@ -78,7 +78,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = manifest_path(folder)
     try:
         written = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError("holds no collection", where=str(folder), cure="create one first") from None
     line, _, checksum = written.partition(b"\n")
     if checksum.strip() != b"%08x" % zlib.crc32(line):

@@ -3,6 +3,7 @@
 A part is searched by its graph where it has one, else row by row; every kernel merges what it finds into one answer.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hekla.base.errors import InputError
+from hekla.base.errors import InputError, quoted
 from hekla.kernels.answer import ANSWER_COUNT, ANSWER_IS_ZERO, PART_SHIFT
 from hekla.kernels.graph_state import LATE, REFUSED
 from hekla.kernels.measures import ROOT, SAME
@@ -175,8 +176,12 @@ def near_in(version: Version, using: str) -> Near | None:
 
 
 def until_of(deadline_s: float | None) -> float | None:
-    """Return the clock's time at which to stop."""
-    return None if deadline_s is None else time.perf_counter() + deadline_s
+    """Return the clock's time at which to stop. Errors: InputError for what is no time."""
+    if deadline_s is None:
+        return None
+    if isinstance(deadline_s, bool) or not isinstance(deadline_s, int | float) or math.isnan(deadline_s):
+        raise InputError(f"expected seconds, got {quoted(deadline_s)}", where="$.deadline_s")
+    return time.perf_counter() + deadline_s
 
 
 def check_limit(limit: int, offset: int, where: str) -> None:

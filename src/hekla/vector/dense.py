@@ -14,6 +14,7 @@ from hekla.vector import bitmap
 from hekla.vector.hits import Hits, best_of, hits_in
 from hekla.vector.index.blob import IndexFileError, blob_parts, index_of
 from hekla.vector.index.build import GraphOptions, build_graph
+from hekla.vector.index.cold import ColdReads, is_in_memory
 from hekla.vector.index.flat import search_flat
 from hekla.vector.index.graph import GraphIndex
 from hekla.vector.index.metric import Metric as ExactMetric
@@ -67,6 +68,22 @@ def graph_of(part: Part, name: str) -> GraphIndex | None:
     return found
 
 
+def cold_reads_of(part: Part, name: str) -> ColdReads | None:
+    """Return what brings the graph of a part from disk, None where there is none or it is in memory."""
+    if not isinstance(part.source, Segment):
+        return None
+    key, derived = f"cold.{name}", part.source.derived
+    if key not in derived:
+        index = graph_of(part, name)
+        is_cold = index is not None and not is_in_memory(index.graph)
+        columns = (part.rows.dense[name].values, part.rows.ids.low)
+        derived[key] = ColdReads(index.graph, columns) if index is not None and is_cold else None
+    found: ColdReads | None = derived[key]
+    if found is not None and not found.is_needed:
+        found = derived[key] = None
+    return found
+
+
 def nearest_in(
     number: int,
     part: Part,
@@ -95,6 +112,9 @@ def nearest_in(
         assert metric is not None
         exact = search_flat(column.values, query[0], limit, metric, allowed=allowed, dead=dead)
         return hits_in(number, exact.rows, exact.distances)
+    cold = cold_reads_of(part, name) if allowed is None and dead is None else None
+    if cold is not None:
+        cold.bring(query[0], limit, max(ef or DEFAULT_EF, limit))
     found = graph.search(
         query[0],
         limit,

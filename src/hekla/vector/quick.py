@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from hekla.base.errors import InputError
-from hekla.vector.dense import DEFAULT_EF, graph_of
+from hekla.vector.dense import DEFAULT_EF, cold_reads_of, graph_of
+from hekla.vector.index.cold import ColdReads
 from hekla.vector.index.graph import GraphIndex
 from hekla.vector.point import ScoredPoint
 from hekla.vector.ranks import score_of
@@ -31,6 +32,7 @@ class QuickWay:
     graph: GraphIndex
     values: AnyArray  # (n, d) the vectors as stored
     ids: AnyArray  # (n,) numbers
+    cold: ColdReads | None  # what brings the graph from disk, None where it is in memory
 
     def search(self, query: Any, limit: Any, ef: Any) -> list[ScoredPoint] | None:
         """Return the nearest points, None where the ordinary way must answer. Any: whatever the caller passed."""
@@ -44,6 +46,8 @@ class QuickWay:
                 return None
             query = query / np.float32(length)
         try:
+            if self.cold is not None and self.cold.is_needed:
+                self.cold.bring(query, limit, max(ef or DEFAULT_EF, limit))
             found = self.graph.search(query, limit, ef=max(ef or DEFAULT_EF, limit), originals=self.values)
         except InputError:
             return None
@@ -63,4 +67,4 @@ def quick_way(version: Version, using: str) -> QuickWay | None:
     is_plain = part.live == len(part.rows) and column.is_present is None and not part.rows.ids.is_uuid.any()
     if graph is None or not is_plain:
         return None
-    return QuickWay(vector, (vector.dimension,), graph, column.values, part.rows.ids.low)
+    return QuickWay(vector, (vector.dimension,), graph, column.values, part.rows.ids.low, cold_reads_of(part, using))

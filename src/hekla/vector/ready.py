@@ -6,7 +6,7 @@ Only code that the cache has is loaded, in two milliseconds; what would have to 
 from hekla.kernels.flat_search import SCORES
 from hekla.kernels.graph_scan import split_keys
 from hekla.kernels.graph_search import search_one
-from hekla.vector.dense import graph_of
+from hekla.vector.dense import cold_reads_of, graph_of
 from hekla.vector.version import Version
 
 
@@ -16,6 +16,9 @@ def load_kernels(version: Version) -> None:
         for part in version.parts:
             index = graph_of(part, name)
             if index is not None:
+                cold = cold_reads_of(part, name)
+                if cold is not None:
+                    cold.bring_roots()  # they come while the rest is loaded
                 graph = index.graph
                 search_one.load_kept(bits=graph.bits, own=graph.own, filtered=False)
                 split_keys.load_kept()

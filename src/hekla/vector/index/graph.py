@@ -11,7 +11,7 @@ from hekla.kernels.graph_compact import OWN_BITS, compact_blocks, compact_words
 from hekla.vector.index.flat import reranked
 from hekla.vector.index.found import Bitmap, Found, FoundMany
 from hekla.vector.index.plan import Plan
-from hekla.vector.index.searcher import Graph, Numbers, Searcher, plan_of
+from hekla.vector.index.searcher import Graph, Numbers, Searcher, compared, plan_of
 from hekla.vector.index.space import Space
 
 HUGE_PAGE_BYTES = 2 << 20
@@ -63,7 +63,7 @@ class GraphIndex:
         deadline_s: seconds from now; when they are over, the best so far comes back with is_complete False.
         Errors: ShapeError; InputError for k or ef below 1, NaN or infinity in the query.
         """
-        wanted = k if originals is None else 2 * k + 16
+        wanted = k if originals is None else compared(k)
         found = self._searcher.one(self.graph, query, wanted, ef=ef, allowed=allowed, dead=dead, deadline_s=deadline_s)
         if originals is None:
             return found

@@ -280,6 +280,11 @@ def pool_room(ef: int, is_filtered: bool) -> int:
     return ROOM * ef + 256 if is_filtered else ef + 1
 
 
+def compared(k: int) -> int:
+    """Return how many rows a search finds by the graph, to give the k nearest of them by exact distances."""
+    return 2 * k + 16
+
+
 def _check(k: int, ef: int) -> None:
     if k < 1 or ef < 1:
         raise InputError(f"is 1 or more, got {min(k, ef)}", where="k" if k < 1 else "ef")

@@ -67,14 +67,19 @@ def sentences(n: int, *, queries: int = 1000) -> VectorSet:
 
 def with_answers(name: str, rows: NDArray[np.float32], queries: NDArray[np.float32], k: int = 10) -> VectorSet:
     """Return a set with each query's k nearest rows by squared Euclidean distance, found exactly."""
+    return VectorSet(name, rows, queries, nearest_of(rows, queries, k))
+
+
+def nearest_of(rows: NDArray[np.float32], queries: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return each query's k nearest rows (q, k), nearest first, by comparing with every row."""
     squares = np.einsum("ij,ij->i", rows, rows)
     nearest = np.empty((len(queries), k), np.int64)
     for start in range(0, len(queries), 100):
         distances = squares - 2 * (queries[start : start + 100] @ rows.T)
-        some = np.argpartition(distances, k, axis=1)[:, :k]
+        some = np.argpartition(distances, k - 1, axis=1)[:, :k]
         order = np.argsort(np.take_along_axis(distances, some, axis=1), axis=1)
         nearest[start : start + 100] = np.take_along_axis(some, order, axis=1)
-    return VectorSet(name, rows, queries, nearest)
+    return nearest
 
 
 def local_intrinsic_dimension(found: VectorSet, k: int = 100, sample: int = 200) -> float:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -257,11 +258,11 @@ def test_every_change_of_the_folder_goes_through_the_disk_where_a_crash_can_be_t
     elsewhere: set[str] = set()
 
     def is_in_disk() -> bool:
-        frame = sys._getframe(2)
+        frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             if frame.f_code.co_filename.endswith("hekla/vector/disk.py"):
                 return True
-            frame = frame.f_back  # type: ignore[assignment]  # None at the end
+            frame = frame.f_back
         return False
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

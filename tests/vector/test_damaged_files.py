@@ -13,6 +13,7 @@ from tests.vector.whole_collection import everything, id_of, point, write_whole,
 
 from hekla.base.errors import HeklaError
 from hekla.vector import (
+    ALL,
     Collection,
     DamagedError,
     Filter,
@@ -20,6 +21,7 @@ from hekla.vector import (
     MatchText,
     Nearest,
     OrderBy,
+    Point,
     Range,
     Search,
     SparseVector,
@@ -261,3 +263,87 @@ def test_a_torn_tail_is_dropped_and_no_damage(whole: tuple[Path, Right], tmp_pat
         collection.upsert([point(80)])
     with Collection.open(tmp_path / "points") as collection:
         assert len(collection.retrieve([id_of(80)])) == 1
+
+
+def test_a_segment_that_is_put_back_shows_nothing_that_changed_while_it_was_away(
+    whole: tuple[Path, Right], tmp_path: Path
+) -> None:
+    """The cure that the guide gives: open without it, write on, put the file back from a snapshot, open again."""
+    folder = tmp_path / "points"
+    shutil.copytree(whole[0], folder)
+    path = min(folder.glob("segment-*.hks"))
+    data = path.read_bytes()
+    path.write_bytes(data[:5000])
+    for key in (3, 4):  # one batch before anything was sealed without the segment, one after
+        with Collection.open(folder, has_upkeep=False) as collection:
+            assert path.name in collection.status().damaged[0]
+            assert collection.retrieve([id_of(key)]) == []
+            collection.upsert([Point(id_of(key), point(key).vectors, {"size": 1000 + key})])
+            assert collection.delete([id_of(key + 5)]) == 0, "it is not known to be there"
+    right = dict(whole[1])
+    for key in (2, 8, 9):  # the first was deleted in the log that was there
+        right.pop(id_of(key), None)
+    path.write_bytes(data)
+    for _ in range(2):  # the second time what is hidden was written down
+        with Collection.open(folder, has_upkeep=False) as collection:
+            assert collection.status().damaged == ()
+            found = everything(collection)
+            assert found.keys() == right.keys()
+            assert len(collection) == len(right)
+            for key in (3, 4):
+                assert found[id_of(key)].payload == {"size": 1000 + key}
+                assert collection.count(Filter((Range("size", gte=key, lte=key),))) == 0
+            assert set(wrong_in(found, right)) <= {id_of(3), id_of(4)}
+            points = collection.search([0, 0, 0, 0], 1000)
+            assert len(points) == len({point.id for point in points})
+            assert collection.verify() == []
+            collection.snapshot(tmp_path / f"copy-{_}")
+            collection.upsert([point(59)])
+            collection.optimise(is_whole=False)
+    assert not list(folder.glob("away-*"))
+    for copy in (tmp_path / "copy-0", folder):
+        with Collection.open(copy, has_upkeep=False) as collection:
+            collection.optimise()
+            assert everything(collection).keys() == right.keys()
+
+
+def test_files_that_are_missing_are_named_and_the_rest_served(whole: tuple[Path, Right], tmp_path: Path) -> None:
+    first, second = sorted(path.name for path in whole[0].glob("segment-*.hks"))
+    deleted = next(whole[0].glob("deleted-*.hks")).name
+    for names, left in (((first,), 21), ((second,), 37), ((deleted,), 21), ((first, second), 1)):
+        folder = tmp_path / "-".join(names)
+        shutil.copytree(whole[0], folder)
+        for name in names:
+            (folder / name).unlink()
+        for is_read_only in (True, False):
+            with Collection.open(folder, is_read_only=is_read_only, has_upkeep=False) as collection:
+                told = collection.status().damaged
+                assert [name for name in names if any(name in each for each in told)] == list(names)
+                assert all("restore it from a snapshot" in each for each in told)
+                found = everything(collection)
+                assert not wrong_in(found, whole[1])
+                assert len(found) == left, names
+
+
+def test_a_page_of_zeros_in_a_segments_middle_is_named_and_other_segments_served(
+    whole: tuple[Path, Right], tmp_path: Path
+) -> None:
+    """As a disk does that lost one write: every page of the file in turn."""
+    source, right = whole
+    path = min(source.glob("segment-*.hks"))
+    data = path.read_bytes()
+    others = {key for key in right if key in [id_of(k) for k in range(40, 62)]}
+    for at in range(0, len(data), 4096):
+        if not any(data[at : at + 4096]):
+            continue
+        folder = tmp_path / "points"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(source, folder)
+        (folder / path.name).write_bytes(data[:at] + bytes(len(data[at : at + 4096])) + data[at + 4096 :])
+        with Collection.open(folder, has_upkeep=False) as collection:
+            told = [*collection.status().damaged, *collection.verify()]
+            assert all(path.name in each for each in told)
+            assert told
+            served = {record.id: record for record in collection.retrieve(sorted(others, key=str), ALL)}
+            assert set(served) == others
+            assert not wrong_in(served, right)

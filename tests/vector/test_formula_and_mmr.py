@@ -104,12 +104,12 @@ FORMULAS: dict[str, tuple[Expression, Slow]] = {
         lambda _, __, p: math.exp(math.log(0.3) * (haversine(p) / 3e6) ** 2),
     ),
     "time": (
-        Decay("linear", MomentAt("at") / DAY, target=Number(1704067200 / DAY), scale=20),
+        Decay("linear", MomentAt("at") / DAY, target=1704067200 / DAY, scale=20),
         lambda _, __, p: max(0.0, 1 - 0.5 * (int(p["at"][8:10]) - 1) / 20),
     ),
     "zero hides the rest": (Number(0) * Value("nowhere"), lambda *_: 0.0),
     "functions": (
-        Function("sqrt", Value("stars")) ** 2 / Fold("max", (Number(1), Value("stars"))) + Function("exp", -Score()),
+        Function("sqrt", Value("stars")) ** 2 / Fold("max", (1, Value("stars"))) + Function("exp", -Score()),
         lambda near, _, p: stars(p) / max(1, stars(p)) + math.exp(-near),
     ),
 }
@@ -137,7 +137,7 @@ def test_a_formula_scores_what_was_found_by_its_definition(points: Collection, n
 
 
 def test_a_formula_of_a_wrong_payload_names_point_and_path(points: Collection) -> None:
-    for expression, words in (
+    wrong: tuple[tuple[Any, str], ...] = (  # Any: one of them is no expression at all
         (Value("stars"), "expected a number at 'stars' of point .*, got nothing; give 'stars' in `defaults`"),
         (Value("colour"), "expected a number at 'colour' of point .*, got '(red|green)'"),
         (MomentAt("colour"), "expected a date and time"),
@@ -147,8 +147,10 @@ def test_a_formula_of_a_wrong_payload_names_point_and_path(points: Collection) -
         (Number(1e300), "the formula gives 1e\\+300 for point"),
         (Decay("gauss", Score(), scale=0), "scale: must be above 0"),
         (Decay("gauss", Score(), midpoint=1), "midpoint: must be between 0 and 1"),
+        ("score", "expected an expression or a number, got 'score'"),
         (Fold("max", ()), "at least one operand"),
-    ):
+    )
+    for expression, words in wrong:
         with pytest.raises(InputError, match=words):
             points.query(Search(Formula(expression), prefetch=(NEAR, FISH)))
     deep: Expression = Score()
@@ -213,6 +215,13 @@ def test_diverse_results_are_chosen_one_by_one(points: Collection, name: str, di
     assert [p.id for p in found.points] == expected
     scores = {p.id: p.score for p in points.query(Search(Nearest(query, name), 25, filter=filter_)).points}
     np.testing.assert_allclose([p.score for p in found.points], [scores[p.id] for p in found.points], rtol=1e-5)
+
+
+def test_all_points_of_a_collection_can_be_candidates(tmp_path: Path) -> None:
+    with Collection.create(tmp_path / "c", CollectionSchema({"": VectorSchema(2, "l2")})) as collection:
+        collection.upsert_arrays(np.arange(4, dtype=np.uint64), np.array([[9, 9], [0, 1], [0, 0], [1, 0]], np.float32))
+        found = collection.query(Search(Diverse([0.1, 0], diversity=0.9, candidates=4), 2))
+        assert [p.id for p in found.points] == [2, 0]
 
 
 def test_diverse_bits_are_as_unlike_as_the_best(points: Collection) -> None:

@@ -36,7 +36,7 @@ def test_a_graph_finds_the_nearest_exactly_ranked(tmp_path: Path, index: dict[st
         points.upsert_arrays(np.arange(ROWS, dtype=np.uint64), vectors, payloads)
         points.optimise()
         assert points.status().segments[0].has_graph
-        for query in vectors[:20] + 0.05:  # the short way gives what the ordinary one gives
+        for query in vectors[:20] + 0.05:  # both calls, and both forms of a query, give the same
             assert points.search(query, 7, ef=64) == points.query(Search(Nearest(query), 7, ef=64), ID_ONLY).points
             assert points.search(query.tolist(), 7, ef=64) == points.search(query, 7, ef=64)
         points.delete([5, 6])

@@ -30,7 +30,7 @@ from hekla.vector.filters import (
 )
 from hekla.vector.id_lookup import IdLookup, lookup_sections
 from hekla.vector.payload.conditions import Fields, filter_holds
-from hekla.vector.payload.field_index import build_field
+from hekla.vector.payload.growing_field import build_field
 from hekla.vector.payload.part_fields import GrowingFields
 from hekla.vector.payload.selection import Selector
 from hekla.vector.payload.stored_index import FieldIndex

@@ -1,5 +1,6 @@
 """Setting some vectors of some points leaves every other vector as it was."""
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,19 @@ def test_what_is_wrong_changes_nothing_and_is_named_by_its_place(tmp_path: Path)
         with pytest.raises(NotFoundError, match="some of the points are not there"):
             collection.update_vectors([Point(1, {"a": [2, 2]}), Point(5, {"a": [2, 2]})])
         assert vectors_of(collection, 1) == {"a": [1, 1]}
+
+
+def test_an_id_named_twice_in_one_call_is_one_point(tmp_path: Path) -> None:
+    """Also where it is written once as text and once as a UUID."""
+    key = uuid.UUID(int=77)
+    twice: list[Any] = [str(key), key, 5, np.uint64(5)]
+    with Collection.create(tmp_path / "points", SCHEMA, has_upkeep=False) as collection:
+        for is_sealed in (False, True):
+            collection.upsert([Point(each, {"a": [1, 1]}) for each in (key, 5, 6, 7)])
+            if is_sealed:
+                collection.optimise()
+            assert collection.set_payload({"n": 1}, twice) == 2
+            assert collection.delete(twice) == 2
+            assert len(collection) == 2 == len(collection.scroll(limit=10)[0])
+    with Collection.open(tmp_path / "points", has_upkeep=False) as collection:
+        assert len(collection) == 2 == len(collection.scroll(limit=10)[0])

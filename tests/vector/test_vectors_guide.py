@@ -13,4 +13,4 @@ GUIDE = Path(__file__).parents[2] / "docs/guide/vectors.md"
 @pytest.mark.slow
 def test_every_block_prints_what_the_guide_shows(tmp_path: Path) -> None:
     with running_server(version_folder("embed").parents[1]) as server:
-        assert run_page(GUIDE, tmp_path, server) == 4
+        assert run_page(GUIDE, tmp_path, server) == 5

@@ -1,5 +1,6 @@
 """chroma, persistent, in this process."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import chromadb
@@ -11,21 +12,23 @@ _BATCH = 5000  # its own limit is a little above
 
 class Database:
     knobs = (10, 32, 64, 128, 256)  # fixed when the collection is made: changed by modifying it
+    settings = "HNSW, 32 neighbours, ef 200; not synced"
 
     def _client(self, folder: Path):  # no types: chroma's
         return chromadb.PersistentClient(str(folder), Settings(anonymized_telemetry=False))
 
     def create(self, folder: Path, dimension: int) -> None:
-        configuration = {"hnsw": {"space": "l2", "ef_search": 128}}
+        hnsw = {"space": "l2", "ef_search": 256, "ef_construction": 200, "max_neighbors": 32}
         self.client = self._client(folder)
-        self.points = self.client.create_collection("points", configuration=configuration, embedding_function=None)
-        self.knob = 128
+        self.points = self.client.create_collection("points", configuration={"hnsw": hnsw}, embedding_function=None)
+        self.knob = 256
 
-    def upsert(self, first_id: int, vectors: Array, numbers: Array) -> None:
+    def upsert(self, first_id: int, vectors: Array, numbers: Array, texts: Sequence[str]) -> None:
         for at in range(0, len(vectors), _BATCH):
-            part, n = vectors[at : at + _BATCH], numbers[at : at + _BATCH].tolist()
+            part = vectors[at : at + _BATCH]
+            both = zip(numbers[at : at + _BATCH].tolist(), texts[at : at + _BATCH], strict=True)
             ids = [str(first_id + at + i) for i in range(len(part))]
-            self.points.upsert(ids=ids, embeddings=part, metadatas=[{"n": value} for value in n])
+            self.points.upsert(ids=ids, embeddings=part, metadatas=[{"n": n, "text": text} for n, text in both])
 
     def build(self) -> None:
         pass  # it builds as it writes
@@ -33,7 +36,7 @@ class Database:
     def open(self, folder: Path) -> None:
         self.client = self._client(folder)
         self.points = self.client.get_collection("points", embedding_function=None)
-        self.knob = 0
+        self.knob = self.points.configuration["hnsw"]["ef_search"]
 
     def search(self, query: Array, k: int, knob: int, below: int | None = None) -> list[int]:
         if knob != self.knob:

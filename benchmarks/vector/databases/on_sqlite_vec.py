@@ -1,5 +1,7 @@
 """sqlite-vec: exact search inside of SQLite, which syncs every transaction (journal mode delete, synchronous full)."""
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw  # many a Python is built without sqlite3's loading of extensions
@@ -9,29 +11,27 @@ from database import Array
 
 class Database:
     knobs = (1,)  # exact: there is none
+    settings = "exact, compares with every vector; every transaction synced"
 
     def _connect(self, folder: Path) -> None:
         self.rows = apsw.Connection(str(folder / "points.db"))
+        self.is_writing = threading.Lock()  # a connection is one thread's at a time
         self.rows.enable_load_extension(True)
         self.rows.load_extension(sqlite_vec.loadable_path())
 
     def create(self, folder: Path, dimension: int) -> None:
         folder.mkdir(parents=True)
         self._connect(folder)
-        self.rows.execute(
-            f"create virtual table points using vec0(id integer primary key, n integer, v float[{dimension}])"
-        )
+        columns = f"id integer primary key, n integer, v float[{dimension}], +text text"
+        self.rows.execute(f"create virtual table points using vec0({columns})")
 
-    def upsert(self, first_id: int, vectors: Array, numbers: Array) -> None:
+    def upsert(self, first_id: int, vectors: Array, numbers: Array, texts: Sequence[str]) -> None:
         ids = range(first_id, first_id + len(vectors))
-        rows = zip(ids, numbers.tolist(), (vector.tobytes() for vector in vectors), strict=True)
-        with self.rows:
-            if first_id == 0:
-                self.rows.executemany("insert into points(id, n, v) values (?, ?, ?)", rows)
-                return
-            for row in rows:  # it knows no upsert
+        blobs = (vector.tobytes() for vector in vectors)
+        with self.is_writing, self.rows:
+            for row in zip(ids, numbers.tolist(), blobs, texts, strict=True):  # it knows no upsert
                 self.rows.execute("delete from points where id = ?", row[:1])
-                self.rows.execute("insert into points(id, n, v) values (?, ?, ?)", row)
+                self.rows.execute("insert into points(id, n, v, text) values (?, ?, ?, ?)", row)
 
     def build(self) -> None:
         pass

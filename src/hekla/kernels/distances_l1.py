@@ -11,9 +11,25 @@ import numpy as np
 
 from hekla.kernels.distances import last_part, part
 from hekla.kernels.sizes import around, normal
-from hekla.lang import MutView, Vec, View, bitcast, f16, f32, i64, kernel, load, popcount, reduce_add, u8, u64
+from hekla.lang import (
+    MutView,
+    TypeParam,
+    Vec,
+    View,
+    bitcast,
+    f16,
+    f32,
+    i64,
+    kernel,
+    load,
+    popcount,
+    reduce_add,
+    u8,
+    u64,
+)
 from hekla.lang.sweep import Sweep
 
+T = TypeParam("T")
 LANES, BYTES = 16, 64
 
 
@@ -27,8 +43,8 @@ def reference_hamming(query, rows, out):
     out[:] = np.bitwise_count(rows ^ query).sum(axis=1)
 
 
-@kernel
-def manhattan_many(query: View[f32, 1], rows: View[f32, 2], out: MutView[f32, 1]):
+@kernel(inline=True)
+def absolute_many(query: View[T, 1], rows: View[T, 2], out: MutView[f32, 1]):
     n = len(query)
     whole = n - n % LANES
     for r in range(len(out)):
@@ -39,20 +55,16 @@ def manhattan_many(query: View[f32, 1], rows: View[f32, 2], out: MutView[f32, 1]
         if whole < n:
             total += abs(last_part(row, whole) - last_part(query, whole))
         out[r] = reduce_add(total)
+
+
+@kernel
+def manhattan_many(query: View[f32, 1], rows: View[f32, 2], out: MutView[f32, 1]):
+    absolute_many(query, rows, out)
 
 
 @kernel
 def manhattan_f16_many(query: View[f16, 1], rows: View[f16, 2], out: MutView[f32, 1]):
-    n = len(query)
-    whole = n - n % LANES
-    for r in range(len(out)):
-        row = rows[r]
-        total = Vec[f32, LANES](0.0)
-        for i in range(0, whole, LANES):
-            total += abs(part(row, i) - part(query, i))
-        if whole < n:
-            total += abs(last_part(row, whole) - last_part(query, whole))
-        out[r] = reduce_add(total)
+    absolute_many(query, rows, out)
 
 
 @kernel

@@ -10,19 +10,11 @@ Source:  definition; the oracle of the graph search.
 import numpy as np
 from numpy.typing import NDArray
 
-from hekla.kernels.distances import (
-    cosine_f16_many,
-    cosine_many,
-    dot_f16_many,
-    dot_many,
-    reference_dot,
-    reference_squared_l2,
-    squared_l2_f16_many,
-    squared_l2_many,
-)
-from hekla.kernels.distances_i8 import cosine_i8_many, dot_i8_many, squared_l2_i8_many
-from hekla.kernels.distances_l1 import hamming_many, manhattan_f16_many, manhattan_many
+from hekla.kernels.answer import ANSWER_COUNT, ANSWER_IS_ZERO, ANSWER_WORDS, PART_SHIFT, deliver
+from hekla.kernels.distances import reference_dot, reference_squared_l2
 from hekla.kernels.graph_pool import FULL_KEY, insert
+from hekla.kernels.graph_state import FARTHEST
+from hekla.kernels.measures import MEASURES, SAME
 from hekla.kernels.sizes import normal
 from hekla.kernels.top_k import ordered
 from hekla.lang import (
@@ -31,34 +23,25 @@ from hekla.lang import (
     Function,
     MutView,
     TypeParam,
+    Vec,
     View,
     f32,
+    f64,
+    fma,
     i64,
     index,
     kernel,
+    load,
     parallel,
     popcount,
+    reduce_add,
     trailing_zeros,
     u64,
 )
 from hekla.lang.sweep import Sweep
 
 T = TypeParam("T")
-WORD, FEW = 64, 16  # rows at a time; fewer are measured one by one
-SCORES = {  # metric and element type -> (kernel, sign that makes the nearest the smallest)
-    ("l2", "float32"): (squared_l2_many, 1.0),
-    ("l2", "float16"): (squared_l2_f16_many, 1.0),
-    ("l2", "int8"): (squared_l2_i8_many, 1.0),
-    ("dot", "float32"): (dot_many, -1.0),
-    ("dot", "float16"): (dot_f16_many, -1.0),
-    ("dot", "int8"): (dot_i8_many, -1.0),
-    ("cosine", "float32"): (cosine_many, -1.0),
-    ("cosine", "float16"): (cosine_f16_many, -1.0),
-    ("cosine", "int8"): (cosine_i8_many, -1.0),
-    ("manhattan", "float32"): (manhattan_many, 1.0),
-    ("manhattan", "float16"): (manhattan_f16_many, 1.0),
-    ("hamming", "uint8"): (hamming_many, 1.0),
-}
+WORD, LANES, FEW = 64, 16, 16  # rows at a time; fewer are measured one by one
 
 
 def scores_of(keys: NDArray[np.uint64], sign: float) -> NDArray[np.float32]:
@@ -108,6 +91,45 @@ def offer_score(best: MutView[u64, 1], count: index, score: f32, row: index, *, 
     return count
 
 
+@kernel(inline=True)
+def scan_words(
+    query: View[T, 1],
+    rows: View[T, 2],
+    allowed: View[u64, 1],
+    dead: View[u64, 1],
+    first_word: index,
+    last_word: index,
+    best: MutView[u64, 1],
+    *,
+    scores: Function,
+    sign: Const,
+) -> index:
+    """Offer the rows of some words of the bitmaps; return how many are kept."""
+    n = rows.shape[0]
+    found = Array[f32, WORD](0.0)
+    count = 0
+    for w in range(first_word, last_word):
+        first = w * WORD
+        last = min(n, first + WORD)
+        word = u64(FULL_KEY)
+        if len(allowed) > 0:
+            word = allowed[w] if w < len(allowed) else u64(0)
+        if w < len(dead):
+            word &= ~dead[w]
+        if n - first < WORD:
+            word &= (u64(1) << u64(n - first)) - 1
+        many = i64(popcount(word)) >= FEW
+        if many:
+            scores(query, rows[first:last], found.mut()[0 : last - first])
+        while word != 0:
+            row = index(i64(trailing_zeros(word)))
+            word &= word - 1
+            if not many:
+                scores(query, rows[first + row : first + row + 1], found.mut()[row : row + 1])
+            count = offer_score(best, count, found[row], first + row, sign=sign)
+    return count
+
+
 @kernel
 def flat_nearest(
     query: View[T, 1],
@@ -121,31 +143,53 @@ def flat_nearest(
     scores: Function,
     sign: Const,
 ):
-    n = rows.shape[0]
-    words = (n + WORD - 1) // WORD
+    words = (rows.shape[0] + WORD - 1) // WORD
     for t in parallel(threads, unproved="a thread writes its own row of best and counts"):
-        found = Array[f32, WORD](0.0)
-        count = 0
-        for w in range(t * words // threads, (t + 1) * words // threads):
-            first = w * WORD
-            last = min(n, first + WORD)
-            word = u64(FULL_KEY)
-            if len(allowed) > 0:
-                word = allowed[w] if w < len(allowed) else u64(0)
-            if w < len(dead):
-                word &= ~dead[w]
-            if n - first < WORD:
-                word &= (u64(1) << u64(n - first)) - 1
-            many = i64(popcount(word)) >= FEW
-            if many:
-                scores(query, rows[first:last], found.mut()[0 : last - first])
-            while word != 0:
-                row = index(i64(trailing_zeros(word)))
-                word &= word - 1
-                if not many:
-                    scores(query, rows[first + row : first + row + 1], found.mut()[row : row + 1])
-                count = offer_score(best[t], count, found[row], first + row, sign=sign)
-        counts[t] = count
+        counts[t] = scan_words(
+            query, rows, allowed, dead, t * words // threads, (t + 1) * words // threads, best[t],
+            scores=scores, sign=sign,
+        )  # fmt: skip
+
+
+@kernel
+def flat_answer(
+    query: View[T, 1],
+    rows: View[T, 2],
+    allowed: View[u64, 1],
+    dead: View[u64, 1],
+    ids: View[u64, 1],
+    part: index,
+    first_word: index,
+    last_word: index,
+    k: index,
+    best: MutView[u64, 1],
+    places: MutView[index, 1],
+    known: MutView[u64, 1],
+    ranks: MutView[f32, 1],
+    found: MutView[f64, 1],
+    answered: MutView[index, 1],
+    *,
+    scores: Function,
+    sign: Const,
+    offset: Const,
+    scoring: Const,
+) -> bool:
+    """Merge the nearest rows of a part, of some words of its bitmaps, into the answer (`answer`); best is working
+    memory. Return whether the query
+    has neither NaN nor infinity.
+    """
+    squares = Vec[f32, LANES](0.0)
+    for i in range(0, len(query), LANES):
+        v = f32(load(query, i, width=LANES, count=len(query) - i))
+        squares = fma(v, v, squares)
+    square = reduce_add(squares)
+    if not (square < FARTHEST):
+        return False
+    words = min(last_word, (rows.shape[0] + WORD - 1) // WORD)
+    count = scan_words(query, rows, allowed, dead, first_word, words, best[0:k], scores=scores, sign=sign)
+    deliver(best, count, ids, part, k, places, known, ranks, found, answered, offset=offset, scoring=scoring)
+    answered[ANSWER_IS_ZERO] = index(i64(square == 0.0))
+    return True
 
 
 def cases(dtype):
@@ -184,12 +228,63 @@ PAIRS = {
     "manhattan": reference_manhattan,
     "hamming": reference_hamming,
 }
+
+
+def reference_flat_answer(pair, sign):
+    """Return the NumPy form for a pairwise score."""
+    scan = reference_flat_nearest(pair, sign)
+
+    def reference(query, rows, allowed, dead, ids, part, first, last, k, best, places, known, ranks, found, answered):
+        counts = np.zeros(1, np.int64)
+        scan(query, rows, allowed, dead, 1, best[None, :k], counts)
+        keys = best[: int(counts[0])]
+        m = answered[ANSWER_COUNT] = len(keys)
+        answered[ANSWER_IS_ZERO] = not query.any()
+        places[:m] = part << PART_SHIFT | rows_of(keys)
+        known[:m] = ids[rows_of(keys)]
+        ranks[:m] = scores_of(keys, 1.0)
+        found[:m] = ranks[:m]
+        return True
+
+    return reference
+
+
+def answer_cases(dtype):
+    """The rows of `cases` with ids."""
+
+    def make(rng):
+        return [
+            (
+                query, rows, allowed, dead, rng.integers(0, 1 << 60, len(rows), dtype=np.uint64), 3, 0, 9,
+                best.shape[1], best[0].copy(), np.zeros(best.shape[1], np.int64), np.zeros(best.shape[1], np.uint64),
+                np.zeros(best.shape[1], np.float32), np.zeros(best.shape[1]), np.zeros(ANSWER_WORDS, np.int64),
+            )
+            for query, rows, allowed, dead, _, best, _ in cases(dtype)(rng)
+        ]  # fmt: skip
+
+    return make
+
+
 # whole numbers, so that every way to add is exact; cosine, which is not, is compared through `hekla.vector`
-SWEEPS = tuple(
-    Sweep(
-        flat_nearest, reference_flat_nearest(PAIRS[metric], sign), cases(np.dtype(kind).type),
-        named=(("scores", scores), ("sign", sign)), label=f"flat_{metric}_{kind}",
-    )
-    for (metric, kind), (scores, sign) in SCORES.items()
-    if metric in PAIRS
+SWEEPS = (
+    *(
+        Sweep(
+            flat_nearest, reference_flat_nearest(PAIRS[metric], measure.sign), cases(np.dtype(kind).type),
+            named=(("scores", measure.many), ("sign", measure.sign)), label=f"flat_{metric}_{kind}",
+        )
+        for (metric, kind), measure in MEASURES.items()
+        if metric in PAIRS
+    ),
+    *(
+        Sweep(
+            flat_answer, reference_flat_answer(PAIRS[metric], MEASURES[metric, kind].sign),
+            answer_cases(np.dtype(kind).type),
+            named=(
+                ("scores", MEASURES[metric, kind].many), ("sign", MEASURES[metric, kind].sign), ("offset", 0.0),
+                ("scoring", SAME),
+            ),
+            label=f"flat_answer_{metric}_{kind}",
+        )
+        for metric, kind in (("l2", "float32"), ("dot", "int8"), ("hamming", "uint8"))
+    ),
 )  # fmt: skip

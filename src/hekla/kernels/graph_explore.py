@@ -19,8 +19,8 @@ from hekla.kernels.graph_layout import ADDED_AT, COUNT_AT, DEGREE, HEADER, neigh
 from hekla.kernels.graph_offer import empty_lists, offer
 from hekla.kernels.graph_pool import insert, key_of, node_of
 from hekla.kernels.graph_prune import fetch_own, prune_list, reference_prune_lists
-from hekla.kernels.graph_search import begin, walk
 from hekla.kernels.graph_state import ALL_HOPS, RECENT, STATE_FOUND, STATE_TOUCHED, STATE_WORDS, forget
+from hekla.kernels.graph_walk import begin, walk
 from hekla.lang import (
     Array,
     Const,
@@ -111,6 +111,7 @@ def explore_nodes(
         sums = Array[f32, 2](0.0)
         state = Array[index, STATE_WORDS](0)
         none = Array[u64, 1](0)
+        nobody = none.view()[0:0]
         for i in range(t * m // threads, (t + 1) * m // threads):
             node = index(nodes[i])
             for j in range(STATE_WORDS):
@@ -119,12 +120,12 @@ def explore_nodes(
             added = bitcast(f32, blocks[node, ADDED_AT])
             bit_planes(query.view(), planes.mut(), sums.mut())
             begin(
-                blocks.shape[0], roots, query.view(), planes.view(), sums.view(), none.view(), none.view(), ef,
-                pool.mut(), seen.mut(), touched.mut(), recent.mut(), state.mut(), bits=bits, filtered=False,
+                blocks.shape[0], roots, query.view(), planes.view(), sums.view(), nobody, nobody, ef,
+                pool.mut(), seen.mut(), touched.mut(), recent.mut(), state.mut(), bits=bits,
             )  # fmt: skip
             walk(
-                blocks, query.view(), planes.view(), sums.view(), none.view(), none.view(), ef, ahead, ALL_HOPS,
-                pool.mut(), best.mut(), seen.mut(), touched.mut(), recent.mut(), state.mut(), bits=bits, filtered=False,
+                blocks, query.view(), planes.view(), sums.view(), nobody, nobody, ef, ahead, ALL_HOPS,
+                pool.mut(), best.mut(), seen.mut(), touched.mut(), recent.mut(), state.mut(), bits=bits,
             )  # fmt: skip
             forget(seen.mut(), touched.view(), state[STATE_TOUCHED])
             is_found[i] = 0

@@ -1,22 +1,20 @@
-"""What goes on around a walk: measuring all nodes that pass a filter, counting them, and turning keys into answers.
+"""What goes on around a walk: counting the nodes that pass a filter, and measuring all of them.
 
 Shapes:  blocks (n, words) u32, full or small; allowed, dead: bitmaps over nodes, u64, or of length 0; best (k,) u64
-         of keys; keys (q, k) u64 and counts (q,) -> nodes (q, j) index and distances (q, j) f32.
+         of keys.
 Errors:  a bitmap that ends before a node allows it not, and does not say that it is dead.
 Method:  64 nodes, a word of the bitmap, are on their way from memory at a time. The scan is swept with the walk
          (`graph_search`), where it is resumed at STATE_NEXT.
 """
-
-import math
 
 import numpy as np
 
 from hekla.kernels.graph_compact import SMALL_ADDED_AT, fetch_small, small_distance
 from hekla.kernels.graph_estimate import own_distance
 from hekla.kernels.graph_layout import ADDED_AT
-from hekla.kernels.graph_pool import FULL_KEY, distance_of, insert, key_of, node_of
+from hekla.kernels.graph_pool import FULL_KEY, insert, key_of
 from hekla.kernels.graph_prune import fetch_own
-from hekla.kernels.graph_state import DONE, STATE_FOUND, STATE_NEXT, STATE_STEP, UNFINISHED
+from hekla.kernels.graph_state import STATE_FOUND, STATE_NEXT
 from hekla.lang import (
     Array,
     Const,
@@ -36,8 +34,6 @@ from hekla.lang import (
     u64,
 )
 from hekla.lang.sweep import Sweep
-
-NAN = math.nan
 
 
 @kernel(inline=True)
@@ -66,9 +62,9 @@ def scan_allowed(
     state: MutView[index, 1],
     *,
     own: Const,
-):
-    """Offer each node that is allowed and not dead to `best`, from STATE_NEXT on, at most max_nodes of them; query
-    is rotated.
+) -> bool:
+    """Offer each node that is allowed and not dead to `best`, from STATE_NEXT on, at most max_nodes of them, about;
+    query is rotated. Return whether that were all.
     """
     n = blocks.shape[0]
     at = state[STATE_NEXT]
@@ -97,11 +93,16 @@ def scan_allowed(
         done += count
         at += 64
     state[STATE_NEXT] = at
-    state[STATE_STEP] = DONE if at >= n else UNFINISHED
+    return at >= n
 
 
 @kernel
 def count_passing(allowed: View[u64, 1], dead: View[u64, 1], n: index) -> index:
+    return passing_of(allowed, dead, n)
+
+
+@kernel(inline=True)
+def passing_of(allowed: View[u64, 1], dead: View[u64, 1], n: index) -> index:
     """Return how many of the first n nodes are allowed and not dead."""
     sums = Vec[u64, 8](0)
     whole = n // 64
@@ -126,28 +127,6 @@ def count_passing(allowed: View[u64, 1], dead: View[u64, 1], n: index) -> index:
             word &= (u64(1) << u64(n - at)) - 1
         total += popcount(word)
     return index(i64(total))
-
-
-@kernel
-def split_keys(
-    keys: View[u64, 2],
-    counts: View[index, 1],
-    factor: f32,
-    constants: View[f32, 1],
-    nodes: MutView[index, 2],
-    distances: MutView[f32, 2],
-):
-    """Write the nodes of keys, and their distances times the factor plus the row's constant; -1 and NaN past each
-    count.
-    """
-    for i in range(keys.shape[0]):
-        for j in range(nodes.shape[1]):
-            if j < counts[i]:
-                nodes[i, j] = node_of(keys[i, j])
-                distances[i, j] = distance_of(keys[i, j]) * factor + constants[i]
-            else:
-                nodes[i, j] = -1
-                distances[i, j] = NAN
 
 
 def count_kernel_cases(rng):

@@ -9,17 +9,18 @@ Errors:  none; the kernels that use these functions are swept as a whole (`graph
 """
 
 from hekla.kernels.graph_pool import PASSING, TAKEN, insert, lower, node_of, place_of, place_of_key
-from hekla.lang import Const, MutView, Vec, View, f32, fma, index, kernel, load, reduce_add, u32, u64
+from hekla.lang import MutView, Vec, View, f32, fma, index, kernel, load, reduce_add, u32, u64
 
 LANES = 16
 FLIGHT = 8  # places for nodes on their way, a power of two
 STARTS = 8  # nodes a search begins at
 WAYS = 8  # roots that are read of those the first ones lead to
 STATE_FOUND, STATE_HOPS, STATE_SIZE, STATE_PASSING, STATE_STEP, STATE_NEXT, STATE_TOUCHED = 0, 1, 2, 3, 4, 5, 6
-STATE_WORDS = 8
+STATE_MOST_HOPS, STATE_ENOUGH, STATE_IS_ZERO = 7, 8, 9  # limits of the walk; whether the query is all zeros
+STATE_WORDS = 10
 RECENT = 2048  # places for the last estimate of a node, by the lowest bits of its number
 LISTED, READ = 1, 2  # marks of a node in `seen`, two bits each: it was put into the pool, its block was read
-FRESH, UNFINISHED, DONE, NOT_FINITE = 0, 1, 2, 3
+FRESH, WALKING, SCANNING, RANKING, DONE, LATE, REFUSED = 0, 1, 2, 3, 4, 5, 6  # what is to be done, or was
 FARTHEST = 3e38
 ALL_HOPS = 1 << 60
 
@@ -38,10 +39,8 @@ def passes(allowed: View[u64, 1], dead: View[u64, 1], node: index) -> bool:
 
 
 @kernel(inline=True)
-def low_word(allowed: View[u64, 1], dead: View[u64, 1], node: index, *, filtered: Const) -> u32:
-    if filtered:
-        return u32(node) | (u32(PASSING) if passes(allowed, dead, node) else u32(0))
-    return u32(node) | PASSING
+def low_word(allowed: View[u64, 1], dead: View[u64, 1], node: index) -> u32:
+    return u32(node) | (u32(PASSING) if passes(allowed, dead, node) else u32(0))
 
 
 @kernel(inline=True)

@@ -15,16 +15,13 @@ from hekla.kernels.graph_compact import (
 from hekla.kernels.graph_layout import DEGREE
 from hekla.kernels.graph_pool import PASSING, TAKEN, insert, key_of, node_of
 from hekla.kernels.graph_state import (
-    DONE,
     FARTHEST,
     LISTED,
     STATE_FOUND,
     STATE_HOPS,
     STATE_PASSING,
     STATE_SIZE,
-    STATE_STEP,
     STATE_TOUCHED,
-    UNFINISHED,
     admit,
     has_unread,
     low_word,
@@ -92,9 +89,10 @@ def walk_small(
     state: MutView[index, 1],
     *,
     own: Const,
-    filtered: Const,
-):
-    """Read nodes, nearest first, until the pool has none left unread, or max_hops in all were read."""
+) -> bool:
+    """Read nodes, nearest first, until the pool has none left unread, or max_hops in all were read. Return whether
+    none is left.
+    """
     width = len(query)
     square = square_of(query)
     waiting = Array[u32, DEGREE](0)
@@ -130,10 +128,10 @@ def walk_small(
             near = small_estimate(blocks, other, query, cut, sums, square, own=own)
             near += bitcast(f32, blocks[other, SMALL_ADDED_AT])
             if near < limit:
-                added_key = key_of(near, low_word(allowed, dead, other, filtered=filtered))
+                added_key = key_of(near, low_word(allowed, dead, other))
                 put = admit(pool, state, added_key, ef)
                 if put < len(pool):
                     for line in range(small_neighbours_at(width, own=own), blocks.shape[1], LINE):
                         prefetch(blocks, other, line)
                 cursor = min(cursor, put)
-    state[STATE_STEP] = UNFINISHED if has_unread(pool, cursor, state[STATE_SIZE]) else DONE
+    return not has_unread(pool, cursor, state[STATE_SIZE])

@@ -4,8 +4,8 @@ Shapes:  values (m,) of any order (`mark_where_*`) or rising (`mark_between_*`),
          has the value beside it; words: the bits, u64, row r is bit r % 64 of word r // 64, and long enough for every
          row; offsets (t + 1,) u64 and text u8: t terms, rising by their bytes.
 Range:   low <= value <= high, so that of floats none that is NaN.
-Result:  how many values are within, rows that have several counting as often; of `find_term` the term's number, -1
-         where there is none.
+Result:  how many values are within, rows that have several counting as often, or -1 where a row is past the end of
+         words, which only damaged files say; of `find_term` the term's number, -1 where there is none.
 Cost:    `mark_between_*` 2 log2(m) reads and what is within; `mark_where_*` one pass, eight values at a time.
 """
 
@@ -25,14 +25,20 @@ def reference_mark(values, rows, low, high, words):
     """Say it in NumPy."""
     within = (values >= low) & (values <= high)
     at = rows[within].astype(np.uint64)
-    np.bitwise_or.at(words, at >> np.uint64(6), np.uint64(1) << (at & np.uint64(63)))
-    return int(within.sum())
+    return int(within.sum()) if set_bits(at, words) else -1
 
 
 def reference_mark_rows(rows, words):
     """Say it in NumPy."""
     at = rows.astype(np.uint64)
-    np.bitwise_or.at(words, at >> np.uint64(6), np.uint64(1) << (at & np.uint64(63)))
+    return len(rows) if set_bits(at, words) else -1
+
+
+def set_bits(at, words):
+    """Set the bits there are; return whether there are all."""
+    inside = at[at < 64 * len(words)]
+    np.bitwise_or.at(words, inside >> np.uint64(6), np.uint64(1) << (inside & np.uint64(63)))
+    return len(inside) == len(at)
 
 
 def reference_find_term(offsets, text, term):
@@ -42,8 +48,11 @@ def reference_find_term(offsets, text, term):
 
 
 @kernel(inline=True)
-def set_bit(words: MutView[u64, 1], row: u32):
-    words[index(row >> 6)] |= u64(1) << u64(row & 63)
+def set_bit(words: MutView[u64, 1], row: u32) -> bool:
+    at = index(row >> 6)
+    if at < len(words):
+        words[at] |= u64(1) << u64(row & 63)
+    return at < len(words)
 
 
 @kernel(inline=True)
@@ -64,23 +73,25 @@ def _between(values: View[T, 1], rows: View[u32, 1], low: T, high: T, words: Mut
             last = middle + 1
         else:
             end = middle
+    inside = True
     for i in range(first, last):
-        set_bit(words, rows[i])
-    return last - first
+        inside &= set_bit(words, rows[i])
+    return max(last - first, 0) if inside else -1
 
 
 @kernel(inline=True)
 def _where(values: View[T, 1], rows: View[u32, 1], low: T, high: T, words: MutView[u64, 1]) -> index:
     n = len(values)
     found = 0
+    inside = True
     for i in range(0, n, EIGHT):
         some = load(values, i, width=EIGHT, count=n - i)
         if any_lane((some >= low) & (some <= high)):
             for j in range(i, min(n, i + EIGHT)):
                 if values[j] >= low and values[j] <= high:
-                    set_bit(words, rows[j])
+                    inside &= set_bit(words, rows[j])
                     found += 1
-    return found
+    return found if inside else -1
 
 
 @kernel
@@ -104,9 +115,11 @@ def mark_where_float(values: View[f64, 1], rows: View[u32, 1], low: f64, high: f
 
 
 @kernel
-def mark_rows(rows: View[u32, 1], words: MutView[u64, 1]):
+def mark_rows(rows: View[u32, 1], words: MutView[u64, 1]) -> index:
+    inside = True
     for i in range(len(rows)):
-        set_bit(words, rows[i])
+        inside &= set_bit(words, rows[i])
+    return len(rows) if inside else -1
 
 
 @kernel(inline=True)
@@ -150,6 +163,7 @@ def ranges(dtype, is_sorted):
             rows = rng.integers(0, 130, n).astype(np.uint32)
             for low, high in ((-3, 4), (5, 5), (4, -3), (-100, 100)):
                 made.append((values, rows, dtype(low), dtype(high), np.zeros(3, np.uint64)))
+                made.append((values, rows, dtype(low), dtype(high), np.zeros(2, np.uint64)))
         return made
 
     return make
@@ -157,7 +171,11 @@ def ranges(dtype, is_sorted):
 
 def row_cases(rng):
     """Rows once and twice, beside bits that are set."""
-    return [(rng.integers(0, 192, n).astype(np.uint32), np.array([5, 0, 1 << 63], np.uint64)) for n in around(8)]
+    return [
+        (rng.integers(0, high, n).astype(np.uint32), np.array([5, 0, 1 << 63], np.uint64))
+        for n in around(8)
+        for high in (192, 1 << 32)
+    ]
 
 
 def term_cases(rng):

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from hekla.base.errors import HeklaError
 from hekla.llm.grammar import GrammarState
 from hekla.llm.language import AnswerText
 from hekla.llm.runner import StepResult
@@ -46,7 +47,7 @@ class Answer:
         if token in self.end_tokens or self.text.found_stop is not None:
             return "stop"
         if self.grammar is not None and self.grammar.is_complete:
-            return "error" if self.grammar.error else "stop"
+            return "stop" if self.grammar.error is None else "error"
         return "length" if len(self.request.prompt) + self.answer_tokens >= self.sequence.limit_tokens else None
 
     def note(self, token: int) -> str:
@@ -66,7 +67,7 @@ class AnswerRows:
     chunk: Chunk
     first: int = 0
     count: int = 0
-    error: str = ""
+    error: HeklaError | None = None
 
 
 def token_logprobs(result: StepResult, row: int, wanted: int | None) -> tuple[float | None, tuple[TokenLogprob, ...]]:
@@ -77,6 +78,6 @@ def token_logprobs(result: StepResult, row: int, wanted: int | None) -> tuple[fl
     return float(result.logprobs[row]), tuple(TokenLogprob(token, value) for token, value in likeliest if token >= 0)
 
 
-def ending(answer: Answer, reason: FinishReason, error: str = "") -> TokenEvent:
+def ending(answer: Answer, reason: FinishReason, error: HeklaError | None = None) -> TokenEvent:
     """Return the event of an end without a token."""
     return TokenEvent(answer.request.request_id, None, answer.text.finish(), reason, error)

@@ -53,7 +53,7 @@ class BatchArrays:
     def add_row(self, place: int, position: int, state: SamplingState, grammar: GrammarState | None) -> int:
         """Ask for the token after the one at a place of the step, which will stand at a position; return its row.
 
-        Errors: EngineError when the grammar cannot say what may follow; no row is added then.
+        Errors: InputError when the grammar cannot say what may follow; no row is added then.
         """
         row, sampling = self._rows, state.sampling
         self._has_mask[row] = grammar is not None

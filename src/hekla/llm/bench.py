@@ -99,7 +99,7 @@ def _timed(
     while engine.has_work:
         for event in engine.step():
             if event.finish_reason == "error":
-                raise EngineError(event.error or "the answer failed", where=engine.info.name)
+                raise event.error or EngineError("the answer failed", where=engine.info.name)
             begun.add(event.request_id)
         if first is None and len(begun) == len(prompts):
             first = clock()

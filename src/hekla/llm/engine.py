@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hekla.base.errors import ConflictError, EngineError, NotFoundError, OverloadedError, TooLargeError, nearest_name
+from hekla.base.errors import (
+    ConflictError,
+    EngineError,
+    InputError,
+    NotFoundError,
+    OverloadedError,
+    TooLargeError,
+    nearest_name,
+)
 from hekla.llm.answer import Answer, AnswerRows, ending, token_logprobs
 from hekla.llm.batch import BatchArrays
 from hekla.llm.grammar import GrammarCompiler
@@ -303,8 +311,11 @@ class LlmEngine:
                 count += 1
             if answer.grammar is not None:
                 answer.grammar.go_back(len(undo))
-        except EngineError as error:  # a grammar that became too hard: the end of its request, and of no other
-            return AnswerRows(answer, chunk, error=str(error))
+        except (
+            InputError,
+            EngineError,
+        ) as error:  # a grammar that became too hard: the end of its request, and of no other
+            return AnswerRows(answer, chunk, error=error)
         for token, was_new in reversed(undo):
             answer.state.unchosen(token, was_new=was_new)
         return AnswerRows(answer, chunk, first, count)
@@ -312,7 +323,7 @@ class LlmEngine:
     def _took(self, rows: AnswerRows, result: StepResult) -> Iterator[TokenEvent]:
         """Yield what a step brought for one answer, and have the scheduler know."""
         answer, chunk = rows.answer, rows.chunk
-        if rows.error:
+        if rows.error is not None:
             self._scheduler.advance(chunk, ())
             self._scheduler.remove(answer.request.request_id)
             yield ending(self._forget(answer.request.request_id), "error", rows.error)
@@ -367,7 +378,7 @@ class LlmEngine:
             token,
             text,
             reason,
-            answer.grammar.error if reason == "error" and answer.grammar is not None else "",
+            answer.grammar.error if reason == "error" and answer.grammar is not None else None,
             logprob=logprob,
             top_logprobs=likeliest,
             cached_tokens=(answer.sequence.cached_tokens or 0) if is_opening else 0,

@@ -7,6 +7,7 @@ with the same few schemas again and again.
 import json
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # imported when the first grammar comes: it is a tenth of the
 
 _KEPT_GRAMMARS = 64
 _LONGEST_TEXT = 1 << 20
+_OTHERWISE = "grammar.otherwise"
 # A small model likes to go on with blanks for ever where JSON allows them: between two tokens of JSON, so many at most.
 _JSON_BLANKS = r"[\x20\x0A]{0,20}"
 
@@ -28,8 +30,9 @@ _JSON_BLANKS = r"[\x20\x0A]{0,20}"
 class GrammarState:
     """Where one answer stands in its grammar."""
 
-    def __init__(self, matcher: "LLMatcher") -> None:
+    def __init__(self, matcher: "LLMatcher", where: str = "grammar") -> None:
         self._matcher = matcher
+        self._where = where
 
     @property
     def is_complete(self) -> bool:
@@ -37,18 +40,20 @@ class GrammarState:
         return self._matcher.is_stopped()
 
     @property
-    def error(self) -> str:
-        """Why the answer cannot go on and is not what was asked for either; "" if it can or is."""
+    def error(self) -> InputError | None:
+        """Why the answer cannot go on and is not what was asked for either; None if it can or is."""
         if self._matcher.is_error():
-            return f"the grammar became too hard: {_first_line(self._matcher.get_error())}"
-        is_stuck = self._matcher.is_stopped() and not self._matcher.is_accepting()
-        return "the grammar allows nothing here" if is_stuck else ""
+            reason = _first_line(self._matcher.get_error())
+            return InputError(f"the grammar became too hard: {reason}", where=self._where, cure="ask for a simpler one")
+        if self._matcher.is_stopped() and not self._matcher.is_accepting():
+            return InputError("the grammar allows nothing here", where=self._where)
+        return None
 
     def write_mask(self, row: NDArray[np.uint32]) -> None:
-        """Set the bits of the tokens allowed next, and clear the others. Errors: EngineError, for this answer only."""
+        """Set the bits of the tokens allowed next, and clear the others. Errors: InputError, for this answer only."""
         self._matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
-        if self.error:
-            raise EngineError(self.error)
+        if (error := self.error) is not None:
+            raise error
 
     def accept(self, token: int) -> bool:
         """Go past a token; False, changing nothing, for one that is not allowed."""
@@ -79,54 +84,77 @@ class GrammarCompiler:
                 if len(self._compiled) > _KEPT_GRAMMARS:
                     self._compiled.popitem(last=False)
             self._compiled.move_to_end(grammar)
-            return GrammarState(matcher.deep_copy())
+            return GrammarState(matcher.deep_copy(), _OTHERWISE if grammar.otherwise is not None else "grammar")
 
     def _compile(self, grammar: Grammar) -> "LLMatcher":
-        from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+        from llguidance import LLTokenizer, TokenizerWrapper
 
-        if len(grammar.text) > _LONGEST_TEXT:
-            raise InputError(f"a grammar of {len(grammar.text)} characters; at most {_LONGEST_TEXT}", where="grammar")
         if self._tokeniser is None:
             self._tokeniser = LLTokenizer(
                 TokenizerWrapper(_Vocabulary(self._language)),
                 n_vocab=self._vocabulary_tokens,
                 eos_token=sorted(self._language.end_tokens),
             )
-        matcher = LLMatcher(self._tokeniser, written_out(grammar), log_level=0)
-        if matcher.is_error():
-            raise InputError(f"not a {grammar.kind} grammar: {_first_line(matcher.get_error())}", where="grammar")
-        first = matcher.deep_copy()
-        first.compute_bitmask()
-        if first.is_error() or (first.is_stopped() and not first.is_accepting()):
-            raise InputError(f"no text is of this {grammar.kind} grammar", where="grammar")
-        return matcher
+        if grammar.otherwise is None:
+            return _matcher(self._tokeniser, grammar, "grammar")
+        for one, where in ((replace(grammar, otherwise=None), "grammar"), (grammar.otherwise, _OTHERWISE)):
+            _matcher(self._tokeniser, one, where)  # so that what is wrong with one is told of that one
+        return _matcher(self._tokeniser, grammar, _OTHERWISE)
 
 
-def written_out(grammar: Grammar) -> str:
+def _matcher(tokeniser: "LLTokenizer", grammar: Grammar, where: str) -> "LLMatcher":
+    from llguidance import LLMatcher
+
+    if len(grammar.text) > _LONGEST_TEXT:
+        raise InputError(f"a grammar of {len(grammar.text)} characters; at most {_LONGEST_TEXT}", where=where)
+    matcher = LLMatcher(tokeniser, written_out(grammar, where), log_level=0)
+    if matcher.is_error():
+        raise InputError(f"not a {grammar.kind} grammar: {_first_line(matcher.get_error())}", where=where)
+    first = matcher.deep_copy()
+    first.compute_bitmask()
+    if first.is_error() or (first.is_stopped() and not first.is_accepting()):
+        raise InputError(f"no text is of this {grammar.kind} grammar", where=where)
+    return matcher
+
+
+def written_out(grammar: Grammar, where: str = "grammar") -> str:
     """Return a grammar as llguidance reads it. Errors: InputError for JSON that is none."""
+    if grammar.otherwise is None:
+        return json.dumps({"grammars": [_entry(grammar, where)]})
+    either = {"lark_grammar": "start: @this | @other"}
+    this = {"name": "this", **_entry(grammar, where)}
+    return json.dumps({"grammars": [either, this, {"name": "other", **_entry(grammar.otherwise, where)}]})
+
+
+def _entry(grammar: Grammar, where: str) -> dict[str, object]:
+    """Return one grammar, without its other, as llguidance's list of them has it."""
     from llguidance import LLMatcher
 
     if grammar.kind == "regex":
-        return LLMatcher.grammar_from_regex(grammar.text)
+        return _only(LLMatcher.grammar_from_regex(grammar.text))
     if grammar.kind == "lark":
-        return LLMatcher.grammar_from_lark(grammar.text)
+        return {"lark_grammar": grammar.text}
     if grammar.kind == "json_object":
         schema: object = {"type": "object"}
     else:
         try:
             schema = json.loads(grammar.text)
         except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"a {grammar.kind} grammar is JSON text, and this is not: {error}", where="grammar"
-            ) from None
+            raise InputError(f"a {grammar.kind} grammar is JSON text, and this is not: {error}", where=where) from None
     if grammar.kind == "choice":
         if not isinstance(schema, list) or not schema or not all(isinstance(text, str) and text for text in schema):
-            raise InputError("choices are a JSON list of texts, at least one, none empty", where="grammar")
-        return LLMatcher.grammar_from_lark("start: " + " | ".join(json.dumps(text) for text in schema))
+            raise InputError("choices are a JSON list of texts, at least one, none empty", where=where)
+        return {"lark_grammar": "start: " + " | ".join(json.dumps(text) for text in schema)}
     if not isinstance(schema, dict | bool):
-        raise InputError(f"a schema is a JSON object, this is a {type(schema).__name__}", where="grammar")
+        raise InputError(f"a schema is a JSON object, this is a {type(schema).__name__}", where=where)
     text = json.dumps(schema if isinstance(schema, dict) else {} if schema else {"enum": []})
-    return LLMatcher.grammar_from_json_schema(text, defaults={"whitespace_pattern": _JSON_BLANKS})
+    return _only(LLMatcher.grammar_from_json_schema(text, defaults={"whitespace_pattern": _JSON_BLANKS}))
+
+
+def _only(text: str) -> dict[str, object]:
+    """Return the one grammar of a list, without its name."""
+    (entry,) = json.loads(text)["grammars"]
+    return {key: value for key, value in entry.items() if value is not None and key != "name"}
 
 
 class _Vocabulary:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NewType, Protocol
 
+from hekla.base.errors import HeklaError
+
 RequestId = NewType("RequestId", int)
 FinishReason = Literal["stop", "length", "cancelled", "deadline", "error"]
 GrammarKind = Literal["json_schema", "json_object", "regex", "lark", "choice"]
@@ -38,6 +40,7 @@ class Grammar:
 
     kind: GrammarKind
     text: str  # the schema as JSON text, the pattern, the grammar; for "choice" a JSON list of texts
+    otherwise: "Grammar | None" = None  # what else the answer may be, all of it; this one has no other itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class TokenEvent:
     token: int | None  # None: an end without a token
     text: str  # what can be shown now: whole characters, and nothing that may still become a stop text
     finish_reason: FinishReason | None = None  # given once, with the last event
-    error: str = ""  # why, where the finish reason is "error"
+    error: HeklaError | None = None  # with the finish reason "error": why, and by its class whose fault it is
     logprob: float | None = None
     top_logprobs: tuple[TokenLogprob, ...] = ()
     cached_tokens: int = 0  # with the first event: how much of the prompt was taken from earlier requests
@@ -159,6 +162,9 @@ class ChatPrompt:
     tokens: tuple[int, ...]
     stop: tuple[str, ...] = ()  # texts that end the answer, where the template says so
     grammar: Grammar | None = None  # what holds the answer to the tools, where `tool_choice` asks for it
+    # How calls are written, where tools may be called: with a form asked for, the answer is of this grammar or of the
+    # form's. None also where a call cannot be told from such an answer.
+    calls: Grammar | None = None
 
 
 class TextEngine(Protocol):

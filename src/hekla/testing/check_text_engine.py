@@ -84,7 +84,7 @@ def check_events(engine: TextEngine, case: TextCase) -> None:
         last = one.events[-1]
         assert all(event.cached_tokens == 0 for event in one.events[1:]), "cached tokens are told with the first event"
         assert 0 <= one.events[0].cached_tokens < len(case.prompt), "a whole prompt cannot be cached"
-        assert last.error == "", "an error where nothing failed"
+        assert last.error is None, "an error where nothing failed"
         assert "".join(event.text for event in one.events) == one.text
     assert not engine.step(), "a step without work must bring nothing"
 

@@ -19,18 +19,18 @@ from hekla.vector.errors import PointError
 from hekla.vector.execute import allowed_rows, run
 from hekla.vector.filters import Filter
 from hekla.vector.manifest import manifest_path
+from hekla.vector.near import Near, near_in, until_of
 from hekla.vector.opening import FolderLock
 from hekla.vector.payload.part_fields import field_sections
 from hekla.vector.payload.words import words_by
-from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, Vector, read_id
+from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, SparseVector, Vector, read_id
 from hekla.vector.queries import Nearest, Search
-from hekla.vector.quick import QuickWay, quick_way
 from hekla.vector.ready import load_kernels
 from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, payload_at, record_of, scored_of
 from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
-from hekla.vector.scoring import sparse_sections
 from hekla.vector.segment import Segment
+from hekla.vector.sparse_index import sparse_sections
 from hekla.vector.store import Changes, SegmentPlan, Store, create_store, open_store
 from hekla.vector.upkeep import Upkeep, merge_once
 from hekla.vector.version import Version
@@ -73,7 +73,7 @@ class Collection:
 
     def __init__(self, store: Store, *, has_upkeep: bool) -> None:
         self._store = store
-        self._quick_ways: dict[str, tuple[Version, QuickWay | None]] = {}  # by vector, for the version they are of
+        self._nears: dict[str, tuple[Version, Near | None]] = {}  # by vector, for the version they are of
         self._upkeep = Upkeep(store) if has_upkeep and not store.is_read_only else None
 
     @classmethod
@@ -191,6 +191,8 @@ class Collection:
             nonlocal gone
             ids = _ids_in(version, selection)
             gone = len(ids)
+            if self._store.has_away and not isinstance(selection, Filter):
+                ids = _read_ids(selection)  # of points that are not known, too
             return Changes(deletes=ids)
 
         self._store.change(decide)
@@ -306,33 +308,55 @@ class Collection:
 
         Errors: PointError for a vector that does not fit.
         """
-        if not more or more.keys() == {"ef"}:
-            quick = self._quick_way(using)
-            points = quick.search(vector, limit, more.get("ef")) if quick is not None else None
-            if points is not None:
-                return points
-        wanted = more.pop("wanted", ID_ONLY)
-        return self.query(Search(Nearest(vector, using), limit, **more), wanted).points
+        wanted, ef, filter_ = more.pop("wanted", ID_ONLY), more.pop("ef", None), more.pop("filter", None)
+        if not more:
+            found = self._nearest(vector, limit, 0, using, ef, filter_, None, False, wanted)
+            if found is not None:
+                return found[0]
+        return self.query(Search(Nearest(vector, using), limit, ef=ef, filter=filter_, **more), wanted).points
 
-    def _quick_way(self, using: str) -> QuickWay | None:
+    @telling_damage
+    def _nearest(
+        self,
+        vector: Any,  # Any: whatever the caller passed
+        limit: int,
+        offset: int,
+        using: str,
+        ef: int | None,
+        filter_: Filter | None,
+        deadline_s: float | None,
+        is_exact: bool,
+        wanted: Wanted,
+    ) -> tuple[list[ScoredPoint], bool] | None:
+        """Return the nearest points and whether all were looked at; None where more is asked than a dense vector."""
         version = self._store.version
-        known = self._quick_ways.get(using)
+        known = self._nears.get(using)
         if known is None or known[0] is not version:
-            known = self._quick_ways[using] = (version, quick_way(version, using))
-        return known[1]
+            known = self._nears[using] = (version, near_in(version, using))
+        near = known[1]
+        if near is None or isinstance(vector, PointId | SparseVector):
+            return None
+        until = until_of(deadline_s)
+        allowed = None if filter_ is None else allowed_rows(version, filter_, "$.filter")
+        return near.points(
+            vector, limit, offset=offset, ef=ef, allowed=allowed, until=until, is_exact=is_exact, wanted=wanted
+        )
 
     @telling_damage
     def query(self, search: Search, wanted: Wanted = WITH_PAYLOAD) -> SearchResult:
         """Return what a search finds. Errors: PointError, InputError, NotFoundError naming the place."""
+        query = search.query
+        if type(query) is Nearest and not search.prefetch and search.score_threshold is None:
+            found = self._nearest(
+                query.vector, search.limit, search.offset, query.using, search.ef, search.filter, search.deadline_s,
+                search.is_exact, wanted,
+            )  # fmt: skip
+            if found is not None:
+                return SearchResult(*found)
         version = self._store.version
-        found = run(version, search)
-        hits, scores = found.hits, found.scores.tolist()
-        numbers = hits.part.tolist()
-        if wanted is ID_ONLY and numbers and numbers.count(numbers[0]) == len(numbers):
-            # Most searches: numbers of points in one segment.
-            ids = version.parts[numbers[0]].rows.ids.listed(hits.row)
-            return SearchResult(list(map(ScoredPoint, ids, scores)), hits.is_complete)
-        each = zip(numbers, hits.row.tolist(), scores, strict=True)
+        result = run(version, search)
+        hits = result.hits
+        each = zip(hits.part.tolist(), hits.row.tolist(), result.scores.tolist(), strict=True)
         points = [scored_of(version.parts[part].rows, row, score, wanted, version.schema) for part, row, score in each]
         return SearchResult(points, hits.is_complete)
 
@@ -500,7 +524,7 @@ def delete_collection(folder: Path | str, *, disk: Disk | None = None) -> None:
 def _sections(plan: SegmentPlan) -> Mapping[str, AnyArray]:
     """Return what is stored over a segment's rows."""
     graphs = graph_sections(plan.rows, plan.schema, plan.same) if plan.is_optimised else {}
-    return {**graphs, **field_sections(plan.rows, plan.schema.fields), **sparse_sections(plan.rows)}
+    return {**graphs, **field_sections(plan.old, plan.kept, plan.schema.fields), **sparse_sections(plan.rows)}
 
 
 def _is_optimised(source: object) -> bool:
@@ -510,7 +534,7 @@ def _is_optimised(source: object) -> bool:
 def _ids_in(version: Version, selection: Selection) -> Ids:
     """Return the ids of the points that are there, of a selection."""
     if not isinstance(selection, Filter):
-        wanted = ids_of([read_id(value, f"$.points[{i}]") for i, value in enumerate(dict.fromkeys(selection))])
+        wanted = _read_ids(selection)
         is_here = np.zeros(len(wanted), np.bool_)
         for part in version.parts:
             if part.live:
@@ -524,6 +548,11 @@ def _ids_in(version: Version, selection: Selection) -> Ids:
     ]
     each = (np.concatenate([getattr(ids, name) for ids in found]) for name in ("low", "high", "is_uuid"))
     return Ids(*each)
+
+
+def _read_ids(selection: Sequence[PointId]) -> Ids:
+    """Return ids as columns, each once however it was written. Errors: PointError."""
+    return ids_of(list(dict.fromkeys(read_id(value, f"$.points[{i}]") for i, value in enumerate(selection))))
 
 
 def _rows_in(version: Version, ids: Ids) -> Rows | None:

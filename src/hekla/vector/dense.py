@@ -14,8 +14,6 @@ from hekla.vector import bitmap
 from hekla.vector.hits import Hits, best_of, hits_in
 from hekla.vector.index.blob import IndexFileError, blob_parts, index_of
 from hekla.vector.index.build import GraphOptions, build_graph
-from hekla.vector.index.cold import ColdReads, is_in_memory
-from hekla.vector.index.flat import search_flat
 from hekla.vector.index.graph import GraphIndex
 from hekla.vector.index.metric import Metric as ExactMetric
 from hekla.vector.ranks import max_sim_ranks, ranks_of
@@ -68,22 +66,6 @@ def graph_of(part: Part, name: str) -> GraphIndex | None:
     return found
 
 
-def cold_reads_of(part: Part, name: str) -> ColdReads | None:
-    """Return what brings the graph of a part from disk, None where there is none or it is in memory."""
-    if not isinstance(part.source, Segment):
-        return None
-    key, derived = f"cold.{name}", part.source.derived
-    if key not in derived:
-        index = graph_of(part, name)
-        is_cold = index is not None and not is_in_memory(index.graph)
-        columns = (part.rows.dense[name].values, part.rows.ids.low)
-        derived[key] = ColdReads(index.graph, columns) if index is not None and is_cold else None
-    found: ColdReads | None = derived[key]
-    if found is not None and not found.is_needed:
-        found = derived[key] = None
-    return found
-
-
 def nearest_in(
     number: int,
     part: Part,
@@ -93,38 +75,10 @@ def nearest_in(
     *,
     schema: CollectionSchema,
     allowed: bitmap.Words | None,
-    ef: int | None,
-    is_exact: bool,
-    deadline_s: float | None,
 ) -> Hits:
-    """Return the nearest live rows of one part, exactly ranked, nearest first. query: (m, row_shape), stored form."""
-    vector, column = schema.vectors[name], part.rows.dense[name]
-    graph = None if is_exact else graph_of(part, name)
-    metric = _exact_metric(vector)
-    if graph is None and metric is None:
-        rows = _candidates(part, allowed)
-        return best_of([hits_in(number, rows, exact_ranks(part, name, query, rows, schema))], limit)
-    if column.is_present is not None:
-        present = bitmap.of_mask(column.is_present)
-        allowed = present if allowed is None else allowed & present
-    dead = part.deleted if part.live < len(part.rows) else None
-    if graph is None:
-        assert metric is not None
-        exact = search_flat(column.values, query[0], limit, metric, allowed=allowed, dead=dead)
-        return hits_in(number, exact.rows, exact.distances)
-    cold = cold_reads_of(part, name) if allowed is None and dead is None else None
-    if cold is not None:
-        cold.bring(query[0], limit, max(ef or DEFAULT_EF, limit))
-    found = graph.search(
-        query[0],
-        limit,
-        ef=max(ef or DEFAULT_EF, limit),
-        allowed=allowed,
-        dead=dead,
-        originals=column.values,
-        deadline_s=deadline_s,
-    )
-    return hits_in(number, found.rows, found.distances, is_complete=found.is_complete)
+    """Return the nearest live rows of one part, measured in NumPy: of what no kernel knows. query: (m, row_shape)."""
+    rows = _candidates(part, allowed)
+    return best_of([hits_in(number, rows, exact_ranks(part, name, query, rows, schema))], limit)
 
 
 def graph_options(vector: VectorSchema, where: str) -> tuple[GraphOptions, int]:
@@ -148,7 +102,7 @@ def graph_options(vector: VectorSchema, where: str) -> tuple[GraphOptions, int]:
         raise ConfigError(error.message, where=f"{where}.{error.where}") from error
 
 
-def _exact_metric(vector: VectorSchema) -> ExactMetric | None:
+def exact_metric(vector: VectorSchema) -> ExactMetric | None:
     """Return the metric under which the kernels scan such vectors, None where only `ranks_of` knows it."""
     if vector.is_multi:
         return None

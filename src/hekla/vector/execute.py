@@ -1,7 +1,5 @@
 """Runs a search on one version: filters per part, prefetches first, then the query over all parts."""
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +12,8 @@ from hekla.vector.dense import DEFAULT_EF, exact_ranks, graph_of, nearest_in
 from hekla.vector.errors import PointError
 from hekla.vector.filters import Filter, check_filter
 from hekla.vector.fusion import fused
-from hekla.vector.hits import Hits, best_of, from_scores, hits_in, joined
+from hekla.vector.hits import Hits, best_of, hits_in, joined
+from hekla.vector.near import Allowed, check_limit, near_in, until_of
 from hekla.vector.payload.part_fields import indexes_of, select
 from hekla.vector.point import PointId, SparseVector
 from hekla.vector.queries import (
@@ -33,12 +32,10 @@ from hekla.vector.queries import (
 from hekla.vector.ranks import rank_of_score, score_of
 from hekla.vector.records import vector_at
 from hekla.vector.rows import AnyArray, ids_of
-from hekla.vector.scoring import bm25, sparse_dot
+from hekla.vector.scoring import best_by_dimensions, best_by_words
 from hekla.vector.version import Version
 
-MAX_LIMIT = 1_000_000
 _OVERSAMPLE = 8  # candidates for each point wanted, where a score is no distance from one query
-Allowed = list[bitmap.Words | None]  # for each part; None: all of its live rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +48,13 @@ class Found:
 
 def run(version: Version, search: Search, where: str = "$") -> Found:
     """Return what a search finds. Errors: PointError, InputError and NotFoundError naming the place."""
-    hits = _hits(version, search, where, None if search.deadline_s is None else time.monotonic() + search.deadline_s)
+    hits = _hits(version, search, where, until_of(search.deadline_s))
     hits = hits.page(search.offset, search.limit)
     return Found(hits, _scores(version, search, hits))
 
 
 def _hits(version: Version, search: Search, where: str, until: float | None) -> Hits:
-    if not 1 <= search.limit + search.offset <= MAX_LIMIT or search.limit < 1 or search.offset < 0:
-        raise InputError(f"limit and offset are 1 to {MAX_LIMIT} together, got {search.limit}", where=f"{where}.limit")
+    check_limit(search.limit, search.offset, f"{where}.limit")
     allowed = allowed_rows(version, search.filter, f"{where}.filter")
     if search.prefetch:
         lists = [
@@ -164,7 +160,7 @@ class _Run:
             self._forget([query.vector])
         if query.using in self._version.schema.sparse:
             sparse = self._sparse(query)
-            return self._by_scores(sparse_dot(self._version, query.using, sparse))
+            return best_by_dimensions(self._version, query.using, sparse, self._allowed, self._limit)
         return self._near(self._dense(query.vector, query.using, f"{self._where}.vector"), query.using, self._limit)
 
     def _diverse(self, query: Diverse) -> Hits:
@@ -179,30 +175,21 @@ class _Run:
         return diversified(self._version, candidates, query.using, query.diversity, limit)
 
     def _near(self, vector: AnyArray, using: str, limit: int) -> Hits:
-        search = self._search
+        search, version = self._search, self._version
+        is_exact = search.is_exact or bool(search.prefetch)
+        near = near_in(version, using)
+        if near is not None:
+            return near.hits(
+                vector[0], limit, ef=search.ef, allowed=self._allowed, until=self._until, is_exact=is_exact,
+                where=self._where,
+            )  # fmt: skip
         each = [
-            nearest_in(
-                number,
-                part,
-                using,
-                vector,
-                limit,
-                schema=self._version.schema,
-                allowed=self._allowed[number],
-                ef=search.ef,
-                is_exact=search.is_exact or bool(search.prefetch),
-                deadline_s=self._left(),
-            )
-            for number, part in enumerate(self._version.parts)
+            nearest_in(i, part, using, vector, limit, schema=version.schema, allowed=self._allowed[i])
+            for i, part in enumerate(version.parts)
             if part.live
         ]
-        best = each[0] if len(each) == 1 else best_of(each, limit)  # one part's are in order
-        if len(best) and not math.isfinite(best.rank[-1]):
-            return best.take(np.isfinite(best.rank))
-        return best
-
-    def _left(self) -> float | None:
-        return None if self._until is None else max(0.0, self._until - time.monotonic())
+        best = best_of(each, limit)
+        return best.take(np.isfinite(best.rank))
 
     def _sparse(self, query: Nearest) -> SparseVector:
         value = query.vector
@@ -249,13 +236,6 @@ class _Run:
                     allowed = self._allowed[number]
                     self._allowed[number] = ~gone & ~part.deleted if allowed is None else allowed & ~gone
 
-    def _by_scores(self, scores: Sequence[AnyArray]) -> Hits:
-        each = [
-            from_scores(number, part_scores, self._mask(number), self._limit)
-            for number, part_scores in enumerate(scores)
-        ]
-        return best_of(each, self._limit)
-
     def _mask(self, number: int) -> AnyArray:
         part, allowed = self._version.parts[number], self._allowed[number]
         live = ~part.deleted if allowed is None else allowed & ~part.deleted
@@ -266,7 +246,7 @@ class _Run:
         if field is None or field.kind != "text":
             cure = "create an index of kind text there"
             raise InputError(f"{quoted(query.path)} has no text index", where=f"{self._where}.path", cure=cure)
-        return self._by_scores(bm25(self._version, query.path, query.text))
+        return best_by_words(self._version, query.path, query.text, self._allowed, self._limit)
 
     def _recommended(self, query: Recommend) -> Hits:
         if not query.positive and (query.strategy == "average" or not query.negative):

@@ -119,15 +119,15 @@ class Fold(Expression):
     """Sum, product, greatest or least. A product ends at its first 0: what follows is not looked at."""
 
     kind: FoldKind
-    terms: tuple[Expression, ...]
+    terms: tuple[Term, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Quotient(Expression):
     """left / right; `by_zero` in its place where right is 0. 0 / right is 0, and right is not looked at."""
 
-    left: Expression
-    right: Expression
+    left: Term
+    right: Term
     by_zero: float | None = None
 
 
@@ -135,8 +135,8 @@ class Quotient(Expression):
 class Power(Expression):
     """base ** exponent."""
 
-    base: Expression
-    exponent: Expression
+    base: Term
+    exponent: Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Function(Expression):
     """A function of one number."""
 
     kind: FunctionKind
-    of: Expression
+    of: Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +152,13 @@ class Decay(Expression):
     """1 where `of` is at the target, falling with the distance from it, `midpoint` at a distance of `scale`."""
 
     kind: DecayKind
-    of: Expression
-    target: Expression = Number(0.0)
+    of: Term
+    target: Term = 0.0
     scale: float = 1.0
     midpoint: float = 0.5
 
 
-def inner_terms(expression: Expression) -> tuple[Expression, ...]:
+def inner_terms(expression: Term) -> tuple[Term, ...]:
     """Return the expressions that one is made of."""
     if isinstance(expression, Fold):
         return expression.terms
@@ -171,7 +171,7 @@ def inner_terms(expression: Expression) -> tuple[Expression, ...]:
     return (expression.of, expression.target) if isinstance(expression, Decay) else ()
 
 
-def check_expression(expression: Expression, where: str) -> None:
+def check_expression(expression: Term, where: str) -> None:
     """Refuse what no point could make right. Errors: InputError and PointError naming the place."""
     level, depth, count = [expression], 0, 0
     while level:
@@ -185,7 +185,9 @@ def check_expression(expression: Expression, where: str) -> None:
         level = [inner for each in level for inner in inner_terms(each)]
 
 
-def _check_one(expression: Expression, where: str) -> None:
+def _check_one(expression: Term, where: str) -> None:
+    if not isinstance(expression, Expression | int | float):
+        raise InputError(f"expected an expression or a number, got {quoted(expression)}", where=where)
     if isinstance(expression, Fold) and expression.kind in ("max", "min") and not expression.terms:
         raise InputError("needs at least one operand", where=f"{where}.{expression.kind}")
     if isinstance(expression, Moment):

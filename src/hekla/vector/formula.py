@@ -22,6 +22,7 @@ from hekla.vector.expressions import (
     Power,
     Quotient,
     Score,
+    Term,
     Value,
     When,
     check_expression,
@@ -93,8 +94,10 @@ class _Points:
         self._defaults = {("$score[0]" if key == "$score" else key): value for key, value in defaults.items()}
         self._payloads: dict[int, Json] = {}
 
-    def of(self, expression: Expression, at: At) -> F64:
+    def of(self, expression: Term, at: At) -> F64:
         """Return the expression's value for these of the hits. Errors: InputError."""
+        if not isinstance(expression, Expression):
+            return np.full(len(at), float(expression))
         if isinstance(expression, Number):
             return np.full(len(at), float(expression.value))
         if isinstance(expression, Score):

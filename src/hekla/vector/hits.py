@@ -63,9 +63,3 @@ def best_of(each: Sequence[Hits], limit: int) -> Hits:
         near = np.argpartition(found.rank, limit)[: limit + 1]
         found = found.take(np.flatnonzero(found.rank <= found.rank[near].max()))
     return found.take(np.lexsort((found.row, found.part, found.rank))[:limit])
-
-
-def from_scores(part: int, scores: NDArray[np.float32], allowed: NDArray[np.bool_], limit: int) -> Hits:
-    """Return the rows of one part with the greatest scores above 0, of those allowed."""
-    rows = np.flatnonzero((scores > 0) & allowed)
-    return best_of([hits_in(part, rows, -scores[rows])], limit)

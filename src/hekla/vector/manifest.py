@@ -5,6 +5,8 @@
     {"version": 1, "schema": ..., "generation": n, "next_segment": n,
      "log_start": first sequence of the oldest log file that still counts,
      "segments": [{"number": n, "rows": n, "bytes": n, "deleted": name of the file of deleted rows or ""}]}
+
+An entry has "away" too, the name of a file of ids, where points were written or removed while it could not be opened.
 """
 
 import zlib
@@ -30,6 +32,7 @@ class SegmentEntry:
     rows: int
     bytes: int
     deleted: str = ""
+    away: str = ""  # name of the file of ids written or removed while the segment could not be opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ def write_manifest(disk: Disk, folder: Path, manifest: Manifest) -> None:
         "next_segment": manifest.next_segment,
         "log_start": manifest.log_start,
         "segments": [
-            {"number": s.number, "rows": s.rows, "bytes": s.bytes, "deleted": s.deleted} for s in manifest.segments
+            {"number": s.number, "rows": s.rows, "bytes": s.bytes, "deleted": s.deleted}
+            | ({"away": s.away} if s.away else {})
+            for s in manifest.segments
         ],
     }
     line = orjson.dumps(document)

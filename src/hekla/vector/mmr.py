@@ -41,7 +41,8 @@ def diversified(version: Version, candidates: Hits, using: str, diversity: float
 
 
 def _dense_likeness(version: Version, hits: Hits, using: str) -> Callable[[int], F64]:
-    groups = [(part, np.flatnonzero(hits.part == number)) for number, part in enumerate(version.parts)]
+    by_row = np.argsort(hits.row)  # `exact_ranks` takes as many rows as there are for all of them, in order
+    groups = [(part, by_row[hits.part[by_row] == number]) for number, part in enumerate(version.parts)]
 
     def likeness(chosen: int) -> F64:
         column = version.parts[int(hits.part[chosen])].rows.dense[using]

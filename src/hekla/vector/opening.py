@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from hekla.vector.disk import telling_of
 from hekla.vector.errors import DamagedError, LockedError
 from hekla.vector.log import LogRecord, log_path, read_log
 from hekla.vector.manifest import Manifest
-from hekla.vector.segment import Segment, read_tombstones, segment_path
+from hekla.vector.rows import Ids
+from hekla.vector.segment import Segment, read_away, read_tombstones, segment_path
 from hekla.vector.version import Part, whole
 
 _HEX = frozenset("0123456789abcdef")
@@ -25,6 +28,7 @@ class Opened:
 
     parts: list[Part] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    away: dict[int, list[Ids]] = field(default_factory=dict)  # of segments left out: ids that changed since
     next_sequence: int = 1
     log_file: Path | None = None  # the last one; None where there is none to go on with
     log_bytes: int = 0  # of it that are good
@@ -38,10 +42,18 @@ def open_segments(folder: Path, manifest: Manifest, opened: Opened) -> None:
             if (segment.file.size_bytes, len(segment)) != (entry.bytes, entry.rows):
                 raise DamagedError("is not the segment that the manifest names", where=str(segment.file.path))
             deleted = read_tombstones(folder / entry.deleted) if entry.deleted else None
+            part = whole(segment.rows, segment, deleted)
+            if entry.away:  # it is back: what changed meanwhile is no longer its own
+                gone = part.find(read_away(folder / entry.away))
+                part = part.less(np.unique(gone[gone >= 0]).tolist())
         except DamagedError as error:
             opened.damaged.append(str(error))
+            opened.away[entry.number] = []
+            if entry.away:
+                with contextlib.suppress(DamagedError):  # named when the segment is back
+                    opened.away[entry.number].append(read_away(folder / entry.away))
             continue
-        opened.parts.append(whole(segment.rows, segment, deleted))
+        opened.parts.append(part)
 
 
 def read_logs(folder: Path, manifest: Manifest, opened: Opened) -> Iterator[LogRecord]:
@@ -75,9 +87,9 @@ def read_logs(folder: Path, manifest: Manifest, opened: Opened) -> Iterator[LogR
 def strays(folder: Path, manifest: Manifest) -> list[Path]:
     """Return a collection's files that the manifest does not name: what a crash left."""
     named = {segment_path(folder, entry.number).name for entry in manifest.segments}
-    named |= {entry.deleted for entry in manifest.segments}
+    named |= {name for entry in manifest.segments for name in (entry.deleted, entry.away)}
     logs = [path for path in _log_files(folder) if _first(path) < manifest.log_start]
-    ours = (("segment-", ".hks"), ("deleted-", ".hks"), (".", ".part"))
+    ours = (("segment-", ".hks"), ("deleted-", ".hks"), ("away-", ".hks"), (".", ".part"))
     others = [name for name in os.listdir(folder) if any(name.startswith(a) and name.endswith(z) for a, z in ours)]
     return logs + [folder / name for name in sorted(others) if name not in named]
 

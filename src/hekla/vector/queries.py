@@ -8,7 +8,7 @@ from hekla.vector.filters import Filter
 from hekla.vector.point import PointId, Vector
 
 if TYPE_CHECKING:
-    from hekla.vector.expressions import Expression  # a dozen classes that most programs never need
+    from hekla.vector.expressions import Term  # a dozen classes that most programs never need
 
 FusionKind = Literal["rrf", "weighted", "distribution"]
 Strategy = Literal["average", "best_score", "sum_scores"]
@@ -62,7 +62,7 @@ class Formula:
     Defaults are for payload paths without a value, and by "$score[i]" for points that prefetch i did not find.
     """
 
-    expression: "Expression"
+    expression: "Term"
     defaults: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
 
 

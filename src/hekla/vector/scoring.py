@@ -1,127 +1,115 @@
-"""Scores by terms: BM25 of words, dot products of sparse vectors. Both add up postings of the terms in the query."""
+"""The best rows by terms: BM25 of words, dot products of sparse vectors. Rows without any are not read."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hekla.kernels.flat_search import rows_of, scores_of
+from hekla.kernels.term_scores import best_of_dimensions, best_of_words
+from hekla.vector import bitmap
+from hekla.vector.hits import NO_HITS, Hits, best_of, hits_in
 from hekla.vector.payload.part_fields import indexes_of
 from hekla.vector.payload.payload_index import WordRows
 from hekla.vector.payload.words import words_by
 from hekla.vector.point import SparseVector
-from hekla.vector.rows import AnyArray, Rows, Sparse
-from hekla.vector.segment import Segment
+from hekla.vector.rows import AnyArray
+from hekla.vector.sparse_index import having, rows_with
 from hekla.vector.version import Part, Version
 
-F32 = NDArray[np.float32]
 K1, B = 1.2, 0.75  # Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009
+_FEW = 256  # as many are kept in order while rows are scored; of more, all are sorted at the end
+_NO_LENGTHS = np.zeros(0, np.uint32)
+Allowed = Sequence[bitmap.Words | None]  # for each part; None: all of its live rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Corpus:
-    """What BM25 needs to know of all texts together, deleted ones included until their segment is merged."""
+def best_by_words(version: Version, path: str, text: str, allowed: Allowed, limit: int) -> Hits:
+    """Return the live rows with the greatest BM25 scores, best first, of those that have any of the words.
 
-    texts: int
-    mean_words: float
-    having: Sequence[int]  # texts with each term
-
-
-def bm25(version: Version, path: str, text: str) -> list[F32]:
-    """Return for each part the BM25 score of every row, 0 for rows without any of the words."""
-    field = version.schema.fields[path]
-    terms = list(dict.fromkeys(words_by(field.text)(text)))
-    each = [indexes_of(part, version.schema)[path].word_rows(terms) for part in version.parts]
-    corpus = _corpus(each, len(terms))
-    return [_part_scores(found, corpus) for found in each]
-
-
-def _corpus(each: Sequence[WordRows], terms: int) -> _Corpus:
-    texts, words = sum(found.texts for found in each), sum(found.total for found in each)
-    having = np.sum([found.ends - found.starts for found in each], axis=0) if each else np.zeros(terms, np.int64)
-    return _Corpus(texts, words / texts if texts else 1.0, having.tolist())
-
-
-def _part_scores(found: WordRows, corpus: _Corpus) -> F32:
-    scores = np.zeros(len(found.lengths), np.float32)
-    for start, end, having in zip(found.starts.tolist(), found.ends.tolist(), corpus.having, strict=True):
-        rows = found.rows[start:end]
-        rarity = math.log(1 + (corpus.texts - having + 0.5) / (having + 0.5))
-        counts = found.counts[start:end].astype(np.float32)
-        norm = K1 * (1 - B + B * found.lengths[rows] / corpus.mean_words)
-        scores[rows] += rarity * counts * (K1 + 1) / (counts + norm)  # a term names a row once
-    return scores
-
-
-def sparse_sections(rows: Rows) -> dict[str, AnyArray]:
-    """Return what finds rows by dimension, for each sparse vector of a segment.
-
-    `sparse.NAME.dimensions` (t,) u32 rising, `sparse.NAME.rows.offsets` (t + 1,) u64, `sparse.NAME.rows` (m,) u32 and
-    `sparse.NAME.weights` (m,) f32 beside.
+    What BM25 needs to know of all texts together counts deleted ones too, until their segment is merged.
     """
-    sections: dict[str, AnyArray] = {}
-    for name, column in rows.sparse.items():
-        owner = np.repeat(np.arange(len(rows), dtype=np.uint32), np.diff(column.offsets).astype(np.int64))
-        order = np.argsort(column.indices, kind="stable")
-        dimensions, starts = np.unique(column.indices[order], return_index=True)
-        sections[f"sparse.{name}.dimensions"] = dimensions
-        sections[f"sparse.{name}.rows.offsets"] = np.append(starts, len(order)).astype(np.uint64)
-        sections[f"sparse.{name}.rows"] = owner[order]
-        sections[f"sparse.{name}.weights"] = column.values[order]
-    return sections
+    terms = list(dict.fromkeys(words_by(version.schema.fields[path].text)(text)))
+    each = [
+        indexes_of(part, version.schema)[path].word_rows(terms) if part.live and terms else None
+        for part in version.parts
+    ]
+    found = [words for words in each if words is not None]
+    texts = sum(words.texts for words in found)
+    if not texts:
+        return NO_HITS
+    mean = sum(words.total for words in found) / texts
+    factors = np.array([(K1 + 1) * _rarity(texts, n) for n in _having(found)], np.float32)
+    least, slope = K1 * (1 - B), K1 * B / mean
+    hits = []
+    for number, (part, words) in enumerate(zip(version.parts, each, strict=True)):
+        if words is not None:
+            columns = (words.rows, words.counts, words.starts, words.ends, factors, words.lengths)
+            hits.append(_best(best_of_words, number, part, columns, allowed[number], limit, least, slope))
+    return hits[0] if len(hits) == 1 else best_of(hits, limit)
 
 
-def sparse_dot(version: Version, name: str, query: SparseVector) -> list[F32]:
-    """Return for each part the dot product of every row with a sparse query, 0 for rows that share no dimension."""
-    weights = query.values
+def best_by_dimensions(version: Version, name: str, query: SparseVector, allowed: Allowed, limit: int) -> Hits:
+    """Return the live rows with the greatest dot products with a sparse query, best first, of those above 0."""
+    each = [rows_with(part, name, query.indices) for part in version.parts]
+    factors = query.values.astype(np.float32, copy=False)
     if version.schema.sparse[name].is_idf:
-        weights = weights * _rarity(version, name, query)
-    return [_part_dot(part, name, query.indices, weights) for part in version.parts]
+        rows = sum(len(part.rows) for part in version.parts)
+        rare = [_rarity(rows, n) for n in having(each, len(query.indices)).tolist()]
+        factors = factors * np.array(rare, np.float32)
+    hits = []
+    for number, (part, found) in enumerate(zip(version.parts, each, strict=True)):
+        columns = (found.rows, found.weights, found.starts, found.ends, factors, _NO_LENGTHS)
+        hits.append(_best(best_of_dimensions, number, part, columns, allowed[number], limit, 0.0, 0.0))
+    return hits[0] if len(hits) == 1 else best_of(hits, limit)
 
 
-def _rarity(version: Version, name: str, query: SparseVector) -> F32:
-    """Return log(1 + (n - having + 0.5) / (having + 0.5)) of each dimension."""
-    having = np.zeros(len(query.indices), np.int64)
-    rows = 0
-    for part in version.parts:
-        rows += len(part.rows)
-        for i, dimension in enumerate(query.indices.tolist()):
-            span = _dimension(part, name, dimension)
-            having[i] += span.stop - span.start if span is not None else _count(part.rows.sparse[name], dimension)
-    rarity: F32 = np.log(1 + (rows - having + 0.5) / (having + 0.5)).astype(np.float32)
-    return rarity
+def _having(found: Sequence[WordRows]) -> list[int]:
+    """Return how many rows of all parts have each term."""
+    total = found[0].ends - found[0].starts
+    for more in found[1:]:
+        total = total + (more.ends - more.starts)
+    counts: list[int] = total.tolist()
+    return counts
 
 
-def _part_dot(part: Part, name: str, dimensions: NDArray[np.uint32], weights: F32) -> F32:
-    scores = np.zeros(len(part.rows), np.float32)
-    if isinstance(part.source, Segment):
-        sections = part.source.sections
-        for dimension, weight in zip(dimensions.tolist(), weights.tolist(), strict=True):
-            span = _dimension(part, name, dimension) or slice(0, 0)
-            scores[sections[f"sparse.{name}.rows"][span]] += weight * sections[f"sparse.{name}.weights"][span]
-        return scores
-    column = part.rows.sparse[name]
-    if not len(dimensions) or not len(column.indices):
-        return scores
-    at = np.minimum(np.searchsorted(dimensions, column.indices), len(dimensions) - 1)
-    is_shared = dimensions[at] == column.indices
-    owner = np.repeat(np.arange(len(part.rows)), np.diff(column.offsets).astype(np.int64))
-    products = column.values[is_shared] * weights[at[is_shared]]
-    return np.bincount(owner[is_shared], products, len(part.rows)).astype(np.float32)
+def _rarity(rows: int, with_it: int) -> float:
+    return math.log(1 + (rows - with_it + 0.5) / (with_it + 0.5))
 
 
-def _dimension(part: Part, name: str, dimension: int) -> slice | None:
-    """Return where a dimension's rows stand, None for a part in memory."""
-    if not isinstance(part.source, Segment):
-        return None
-    sections = part.source.sections
-    dimensions, offsets = sections[f"sparse.{name}.dimensions"], sections[f"sparse.{name}.rows.offsets"]
-    at = int(np.searchsorted(dimensions, dimension))
-    if at == len(dimensions) or dimensions[at] != dimension:
-        return slice(0, 0)
-    return slice(int(offsets[at]), int(offsets[at + 1]))
+def _best(
+    kernel: Callable[..., int],
+    number: int,
+    part: Part,
+    columns: tuple[AnyArray, ...],
+    allowed: bitmap.Words | None,
+    limit: int,
+    least: float,
+    slope: float,
+) -> Hits:
+    """Return one part's best rows, best first. columns: rows, weights, starts, ends, factors, lengths."""
+    rows, weights, starts, ends, factors, lengths = columns
+    pairs = int((ends - starts).sum())
+    if pairs <= 0:
+        return NO_HITS
+    n = len(part.rows)
+    if len(weights) != len(rows) or (kernel is best_of_words and len(lengths) != n):
+        raise IndexError("columns of an index are not of the same length")
+    is_all = limit > _FEW
+    best: NDArray[np.uint64] = np.empty(pairs if is_all else min(limit, pairs), np.uint64)
+    dead = part.deleted if part.live < n and allowed is None else _NO_WORDS
+    of_allowed = _NO_WORDS if allowed is None else allowed
+    places = np.empty(len(starts), np.int64)
+    count = kernel(
+        rows, weights, starts, ends, factors, lengths, of_allowed, dead, n, least, slope, places, best, is_all
+    )
+    if count < 0:
+        raise IndexError("an index names a row past the end of its segment")
+    keys = best[:count]
+    if is_all:
+        keys.sort()
+        keys = keys[:limit]
+    return hits_in(number, rows_of(keys), scores_of(keys, 1.0))
 
 
-def _count(column: Sparse, dimension: int) -> int:
-    return int(np.count_nonzero(column.indices == dimension))
+_NO_WORDS = np.zeros(0, np.uint64)

@@ -9,7 +9,7 @@ import numpy as np
 from hekla.vector.disk import Disk
 from hekla.vector.errors import DamagedError
 from hekla.vector.id_lookup import IdLookup, lookup_sections
-from hekla.vector.rows import AnyArray, Rows, columns, rows_of
+from hekla.vector.rows import AnyArray, Ids, Rows, columns, rows_of
 from hekla.vector.schema import CollectionSchema
 from hekla.vector.segment_file import SegmentFile, write_segment_file
 
@@ -64,6 +64,23 @@ def tombstone_path(folder: Path, number: int, sequence: int) -> Path:
 def write_tombstones(disk: Disk, path: Path, words: AnyArray) -> None:
     """Write a segment's deleted rows. Errors: DiskError."""
     write_segment_file(disk, path, {}, {"deleted": words})
+
+
+def away_path(folder: Path, number: int, sequence: int) -> Path:
+    """Return the name of the file with the ids that changed, up to a sequence, while a segment was away."""
+    return folder / f"away-{number:016x}-{sequence:016x}.hks"
+
+
+def write_away(disk: Disk, path: Path, ids: Ids) -> None:
+    """Write the ids that changed while a segment could not be opened. Errors: DiskError."""
+    write_segment_file(disk, path, {}, {"low": ids.low, "high": ids.high, "is_uuid": ids.is_uuid})
+
+
+def read_away(path: Path) -> Ids:
+    """Return the ids that changed while a segment could not be opened, a copy. Errors: DamagedError."""
+    file = SegmentFile(path)
+    file.verify()
+    return Ids(*(np.array(file.section(name)) for name in ("low", "high", "is_uuid")))
 
 
 def read_tombstones(path: Path) -> AnyArray:

@@ -36,7 +36,7 @@ from hekla.vector.rows import AnyArray
 _MAGIC, _VERSION, PAGE = b"HKLSEG01", 1, 4096
 _HEADER = struct.Struct("<8sIIQQQI20x")
 _CHUNK = 1 << 24
-_IN_ORDER = ("dense.", "sparse.", "field.")  # the others are read a row here, a row there
+_IN_ORDER = ("dense.", "sparse.", "field.")  # but vectors with a graph; the others are read a row here, a row there
 
 
 def write_segment_file(disk: Disk, path: Path, about: Any, sections: Mapping[str, AnyArray]) -> int:
@@ -101,14 +101,11 @@ class SegmentFile:
         """Return the ranges of sections that are read in order, neighbours as one: the system keeps a list of them."""
         ranges: list[tuple[int, int]] = []
         for name, (at, size, *_) in self._places.items():
-            if size and name.startswith(_IN_ORDER):
+            is_graph = name.startswith("dense.") and f"graph.{name.split('.')[1]}" in self._places
+            if size and name.startswith(_IN_ORDER) and not is_graph:
                 stop = at + size + -size % PAGE
                 ranges.append((ranges.pop()[0], stop) if ranges and ranges[-1][1] == at else (at, stop))
         return ranges
-
-    def ask_for(self) -> None:
-        """Ask the system to read all of it, in the background: whoever reads from end to end begins with this."""
-        self._mapped.prefetch()
 
     @property
     def size_bytes(self) -> int:

@@ -28,9 +28,12 @@ from hekla.vector.rows import AnyArray, Ids, Rows, columns, concatenated, rows_o
 from hekla.vector.schema import CollectionSchema
 from hekla.vector.segment import (
     Segment,
+    away_path,
+    read_away,
     read_tombstones,
     segment_path,
     tombstone_path,
+    write_away,
     write_segment,
     write_tombstones,
 )
@@ -86,6 +89,7 @@ class Store:
         self._is_closed = False
         opened = Opened()
         open_segments(folder, manifest, opened)
+        self._away = opened.away  # of segments that could not be opened: what changed since, for when they are back
         self._tail = Tail(manifest.schema)
         parts = (*opened.parts, whole(self._tail.growing.view(), self._tail))
         self._latest = Version(manifest.log_start - 1, manifest.schema, parts)
@@ -97,7 +101,7 @@ class Store:
         self._written_deletes = {
             entry.number: (entry.deleted, self._deleted_of(entry.number))
             for entry in manifest.segments
-            if entry.deleted
+            if entry.deleted and not entry.away
         }
         if lock is not None:
             self._open_log(opened)
@@ -184,6 +188,8 @@ class Store:
         return sequence
 
     def _changed(self, version: Version, changes: Changes, sequence: int) -> Version:
+        for changed in self._away.values():
+            changed += [ids for ids in (changes.deletes, changes.upserts and changes.upserts.ids) if ids]
         parts: Sequence[Part] = version.parts
         if changes.deletes is not None:
             parts = version.less(changes.deletes, changes.deletes.as_keys())
@@ -307,7 +313,10 @@ class Store:
                 return
 
     def _with_deletes(self, entry: SegmentEntry, version: Version) -> SegmentEntry:
+        if entry.number in self._away:
+            return self._with_changes_away(entry, version)
         words = _deleted_of(version, entry.number)
+        entry = replace(entry, away="")
         if words is None or not words.any():
             return entry
         name, written = self._written_deletes.get(entry.number, ("", None))
@@ -317,6 +326,25 @@ class Store:
             name = path.name
             self._written_deletes[entry.number] = (name, words)
         return replace(entry, deleted=name)
+
+    def _with_changes_away(self, entry: SegmentEntry, version: Version) -> SegmentEntry:
+        """Write what changed while a segment could not be opened: the log that tells it may soon be removed."""
+        with self._write:
+            changed = self._away[entry.number]
+            if not changed:
+                return entry
+            changed[:] = [
+                Ids(*(np.concatenate([getattr(ids, n) for ids in changed]) for n in ("low", "high", "is_uuid")))
+            ]
+            ids = changed[0]
+        path = away_path(self.folder, entry.number, version.sequence)
+        write_away(self._disk, path, ids)
+        return replace(entry, away=path.name)
+
+    @property
+    def has_away(self) -> bool:
+        """Return whether a segment could not be opened, so that not every point is known."""
+        return bool(self._away)
 
     def _deleted_of(self, number: int) -> bitmap.Words | None:
         return _deleted_of(self._latest, number)
@@ -357,6 +385,8 @@ class Store:
                 for entry in manifest.segments:
                     if entry.deleted:
                         self._noting_damage(read_tombstones, self.folder / entry.deleted)
+                    if entry.away:
+                        self._noting_damage(read_away, self.folder / entry.away)
                 for path in sorted(self.folder.glob(LOG_FILES)):
                     self._noting_damage(self._verify_log, path)
             return list(self._damaged)
@@ -397,7 +427,7 @@ class Store:
                 logs = [(path, self._log_bytes(path)) for path in self.folder.glob(LOG_FILES)]
             self._disk.make_folder(folder)
             for entry in manifest.segments:
-                for name in filter(None, (segment_path(self.folder, entry.number).name, entry.deleted)):
+                for name in filter(None, (segment_path(self.folder, entry.number).name, entry.deleted, entry.away)):
                     self._disk.link(self.folder / name, folder / name)
             for path, size in logs:
                 with path.open("rb") as log:

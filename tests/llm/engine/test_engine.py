@@ -214,7 +214,9 @@ def test_a_grammar_without_any_text_is_an_error_of_its_request_only() -> None:
         request(2, ignore_end=True),
     )
     assert found.reason == {1: "error", 2: "length"}
-    assert "too hard" in found.events[1][-1].error
+    error = found.events[1][-1].error
+    assert isinstance(error, InputError)
+    assert "too hard" in error.message
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,17 @@ def test_no_tools_are_told_of_where_none_may_be_called() -> None:
     assert "Tools" not in rendered(CHAT_TEMPLATE, said("x"), tools=[WEATHER], tool_choice="none").text
 
 
+def test_calls_have_a_grammar_where_they_can_be_told_from_other_objects() -> None:
+    prompt = rendered(CHAT_TEMPLATE, said("x"), tools=[WEATHER])
+    assert prompt.grammar is None
+    assert prompt.calls == rendered(CHAT_TEMPLATE, said("x"), tools=[WEATHER], tool_choice="required").grammar
+    assert rendered(CHAT_TEMPLATE, said("x")).calls is None
+    assert rendered(CHAT_TEMPLATE, said("x"), tools=[WEATHER], tool_choice="none").calls is None
+    bare = rendered(CHAT_TEMPLATE + "{% if tools %}{{ tools }}{% endif %}", said("x"), tools=[WEATHER])  # as Llama 3's
+    assert "parameters" in bare.text
+    assert bare.calls is None
+
+
 def test_a_required_tool_gives_a_grammar() -> None:
     grammar = rendered(CHAT_TEMPLATE, said("x"), tools=[WEATHER], tool_choice="required").grammar
     assert grammar is not None

@@ -107,6 +107,15 @@ def test_parse_gives_a_pydantic_object(client: openai.OpenAI) -> None:
         assert isinstance(stream.get_final_completion().choices[0].message.parsed, Reading)
 
 
+def test_with_tools_a_form_holds_the_answer_that_is_no_call(client: openai.OpenAI) -> None:
+    body: Any = {"model": "words", "tools": [ADD], "response_format": {"type": "json_object"}}
+    answer = client.chat.completions.create(**body, messages=HI).choices[0]
+    assert answer.finish_reason == "stop"
+    assert isinstance(json.loads(answer.message.content or ""), dict)
+    ask: Any = [{"role": "user", "content": "Please call add"}]
+    assert client.chat.completions.create(**body, messages=ask).choices[0].finish_reason == "tool_calls"
+
+
 def test_json_objects_and_choices_are_held_to(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(model="words", messages=HI, response_format={"type": "json_object"})
     assert isinstance(json.loads(answer.choices[0].message.content or ""), dict)

@@ -90,7 +90,7 @@ def test_a_wrong_request_is_refused_and_the_model_goes_on(
 def test_a_grammar_without_an_end_ends_its_own_request_only(server: RunningServer) -> None:
     forced = {**SHORT, "max_tokens": 100, "structured_outputs": {"grammar": 'start: "la " start'}}
     reply = server.post_json(CHAT, forced)  # no choice anywhere: told of as soon as the parser sees that
-    assert reply.status >= 400
+    assert reply.status == 400
     assert "too hard" in reply.json()["error"]["message"]
     free = {**SHORT, "structured_outputs": {"grammar": 'start: /(la )+/ start | "!" start'}}
     (choice,) = server.post_json(CHAT, free).json()["choices"]

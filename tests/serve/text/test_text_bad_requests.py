@@ -66,11 +66,6 @@ def refused(server: RunningServer, path: str, body: bytes | dict[str, Any]) -> t
         ({"tool_choice": "required"}, "tool_choice", "there are no tools"),
         ({"response_format": {"type": "json"}}, "response_format.type", "known: json_object, json_schema, text"),
         (
-            {"response_format": {"type": "json_object"}, "tools": [TOOL]},
-            "response_format",
-            "no tool could be called",
-        ),
-        (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": []}}}},
             "response_format.json_schema.schema",
             "no answer could ever fit",

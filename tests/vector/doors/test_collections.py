@@ -1,7 +1,9 @@
 """Collections, aliases, indexes and snapshots by the unmodified client."""
 
+import tarfile
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,6 +152,100 @@ def test_a_snapshot_is_made_fetched_and_put_back(served: QdrantClient, server: R
             served.recover_snapshot("kept", location, wait=True)
     assert served.delete_snapshot("kept", made.name, wait=True)
     assert served.list_snapshots("kept") == []
+
+
+def upload(client: QdrantClient, name: str, file: Path, checksum: str | None = None) -> object:
+    with file.open("rb") as snapshot:
+        more: Any = {} if checksum is None else {"checksum": checksum}  # Any: of the client
+        api = client.http.snapshots_api
+        return api.recover_from_uploaded_snapshot(name, wait=True, snapshot=snapshot, **more).result
+
+
+def test_a_snapshot_is_uploaded(served: QdrantClient, server: RunningServer, tmp_path: Path) -> None:
+    served.create_collection("sent", vectors_config=plain())
+    fill(served, "sent")
+    made = served.create_snapshot("sent")
+    assert made is not None
+    file = tmp_path / "x.snapshot"
+    with urllib.request.urlopen(f"{server.http_url}/collections/sent/snapshots/{made.name}") as answer:
+        file.write_bytes(answer.read())
+    served.delete("sent", list(range(10)))
+    assert upload(served, "sent", file, made.checksum) is True
+    assert upload(served, "sent-twin", file) is True
+    assert (served.count("sent").count, served.count("sent-twin").count) == (10, 10)
+    with pytest.raises(UnexpectedResponse, match="the checksum is another"):
+        upload(served, "sent", file, "0" * 64)
+    cut, clipped = tmp_path / "cut.snapshot", tmp_path / "clipped.snapshot"
+    with tarfile.open(file) as tar:
+        last = tar.getmembers()[-1]
+    cut.write_bytes(file.read_bytes()[: last.offset])
+    clipped.write_bytes(file.read_bytes()[: last.offset + 700])
+    strange = tmp_path / "strange.snapshot"
+    with tarfile.open(strange, "w") as tar:
+        tar.add(file, "../../evil")
+    for wrong, words in ((cut, "is cut off"), (clipped, "is no snapshot"), (strange, "which is no collection")):
+        with pytest.raises(UnexpectedResponse, match=words):
+            upload(served, "sent", wrong)
+    assert served.count("sent").count == 10
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "status", "says"),
+    [
+        ("application/json", b"{}", 501, "expected multipart/form-data"),
+        ("multipart/form-data", b"{}", 501, "with a boundary"),
+        ("multipart/form-data; boundary=x", b"{}", 400, "no part"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Dis", 400, "ends within a part"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="snapshot"\r\n\r\nA\r\n--x--\r\n',
+            400,
+            "no part named 'snapshot'",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="snapshot"\r\n\r\nno tar\r\n--x--\r\n',
+            400,
+            "is no snapshot",
+        ),
+    ],
+)
+def test_an_upload_that_is_none_is_refused(
+    server: RunningServer, media_type: str, body: bytes, status: int, says: str
+) -> None:
+    path = "/collections/none/snapshots/upload"
+    answer = server.request("POST", path, body, headers={"content-type": media_type})
+    assert (answer.status, says in answer.text) == (status, True), answer.text
+    assert server.request("GET", "/collections/none/exists").json()["result"] == {"exists": False}
+
+
+def test_snapshots_are_taken_from_folders_the_operator_allows(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "server.toml").write_text(
+        f'[apis.vector]\nfolder = "{tmp_path}/vectors"\nrecover_from = ["{tmp_path}/backups"]\n'
+        '[[apis.vector.keys]]\nkey = "admin-key"\n[[apis.vector.keys]]\nkey = "other-key"\ncollections = ["k*"]\n'
+    )
+    with running_server(tmp_path / "models", args=("--config", str(tmp_path / "server.toml"))) as server:
+        with pytest.warns(UserWarning, match="insecure"):
+            admin, some = (
+                QdrantClient(url=server.http_url, api_key=key, check_compatibility=False)
+                for key in ("admin-key", "other-key")
+            )
+        admin.create_collection("kept", vectors_config=plain())
+        fill(admin, "kept")
+        made = admin.create_snapshot("kept")
+        assert made is not None
+        at = tmp_path / "backups" / "monday.snapshot"
+        (tmp_path / "vectors" / "snapshots" / "kept" / made.name).rename(at)
+        assert admin.recover_snapshot("kept-again", f"file://{at}", checksum=made.checksum)
+        assert admin.count("kept-again").count == 10
+        (tmp_path / "backups" / "link.snapshot").symlink_to(tmp_path / "server.toml")
+        for client, name in ((some, "monday.snapshot"), (admin, "link.snapshot"), (admin, "../server.toml")):
+            with pytest.raises(UnexpectedResponse, match="404"):
+                client.recover_snapshot("kept-again", f"file://{tmp_path}/backups/{name}")
+        for client in (admin, some):
+            client.close()
 
 
 @pytest.mark.slow

@@ -42,6 +42,17 @@ def test_an_older_form_answers_as_query_does(
     assert batch == [expected, expected]
 
 
+@pytest.mark.parametrize("route", ["search", "recommend"])
+def test_older_groups_are_those_of_query(
+    server: RunningServer, both: tuple[QdrantClient, QdrantClient], route: str
+) -> None:
+    by: Json = {"group_by": "colour", "group_size": 2, "limit": 3, "with_payload": True}
+    older, newer = ({**form, **by} for form in FORMS[route])
+    expected = server.post_json(f"{POINTS}/query/groups", newer).json()["result"]
+    assert len(expected["groups"]) == 3
+    assert server.post_json(f"{POINTS}/{route}/groups", older).json()["result"] == expected
+
+
 def test_clients_for_asyncio_are_served_many_at_once(
     server: RunningServer, both: tuple[QdrantClient, QdrantClient]
 ) -> None:

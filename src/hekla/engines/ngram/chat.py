@@ -40,11 +40,17 @@ def render(
         tokens.append(END)
     tokens.append(ASSISTANT)
     called = _called(messages, tools, tool_choice)
-    grammar = None
-    if called is not None:
-        arguments = json.dumps(instance(called.get("parameters") or {"type": "object"}))
-        grammar = Grammar("choice", json.dumps([_call_text(called["name"], arguments)]))
-    return ChatPrompt(decode(tokens), tuple(tokens), grammar=grammar)
+    grammar = _call_grammar([called]) if called is not None else None
+    offered = [tool["function"] for tool in tools] if tool_choice != "none" else []
+    return ChatPrompt(decode(tokens), tuple(tokens), grammar=grammar, calls=_call_grammar(offered) if offered else None)
+
+
+def _call_grammar(functions: Sequence[Mapping[str, Any]]) -> Grammar:
+    texts = []
+    for function in functions:
+        arguments = json.dumps(instance(function.get("parameters") or {"type": "object"}))
+        texts.append(_call_text(function["name"], arguments))
+    return Grammar("choice", json.dumps(texts))
 
 
 def _call_text(name: str, arguments: str) -> str:

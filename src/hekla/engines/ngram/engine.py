@@ -258,7 +258,8 @@ class NgramEngine:
     def _write(self, answer: Answer, started: float) -> TokenEvent:
         request = answer.request
         if not self._grow(answer, len(answer.tokens) + 1):
-            return TokenEvent(request.request_id, None, "", "error", "no page is free and nobody can give one up")
+            error = EngineError("no page is free and nobody can give one up")
+            return TokenEvent(request.request_id, None, "", "error", error)
         is_first = not answer.written
         logprobs = self._counts[request.adapter].logprobs(answer.tokens)
         decoded = self._clock()

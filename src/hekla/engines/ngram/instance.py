@@ -18,6 +18,8 @@ def text_of(grammar: Grammar, turn: int) -> str:
 
     Errors: InputError for a grammar that no text of finite length fits, or of a kind this engine does not know.
     """
+    if grammar.otherwise is not None:  # calls, or a form: a call would have been asked for by name
+        return text_of(grammar.otherwise, turn)
     if grammar.kind == "json_object":
         return '{"answer": 42}'
     if grammar.kind == "choice":

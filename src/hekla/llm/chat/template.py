@@ -11,7 +11,7 @@ from hekla.llm.chat.isolation import breaker_for, broken
 from hekla.llm.chat.messages import Message, prepared_messages
 from hekla.llm.chat.sandbox import LONGEST_TEXT, SandboxedTemplate, TemplateRefusedError
 from hekla.llm.tokenise.tokeniser import Tokeniser
-from hekla.llm.tools.choice import checked_tools, tools_grammar
+from hekla.llm.tools.choice import calls_grammar, checked_tools, tools_grammar
 from hekla.llm.tools.default_prompt import told_in_messages
 from hekla.llm.tools.formats import format_of
 from hekla.protocols.text_engine import ChatPrompt
@@ -69,6 +69,7 @@ class ChatTemplate:
             text=text.replace(breaker, ""),
             tokens=self._tokeniser.encode_template(text, breaker),
             grammar=tools_grammar(wanted, self.tool_format, self._tokeniser),
+            calls=calls_grammar(wanted, self.tool_format, self._tokeniser),
         )
 
     def _rendered(self, template: SandboxedTemplate, variables: dict[str, object]) -> str:

@@ -53,21 +53,30 @@ def checked_tools(tools: Sequence[Mapping[str, Any]], tool_choice: str | Mapping
 
 
 def tools_grammar(wanted: OfferedTools, form: ToolFormat, tokeniser: Tokeniser) -> Grammar | None:
-    """Return the grammar of an answer that must call a tool, in llguidance's Lark; None where it need not.
+    """Return the grammar of an answer that must call a tool; None where it need not."""
+    return _calls(wanted.must_call, form, tokeniser, is_one_call=wanted.is_one_call) if wanted.must_call else None
 
-    The name comes before the arguments, which follow the function's own schema.
-    """
-    if not wanted.must_call:
+
+def calls_grammar(wanted: OfferedTools, form: ToolFormat, tokeniser: Tokeniser) -> Grammar | None:
+    """Return the grammar of calls of any tools offered; None without tools, or where a call looks like any object."""
+    if not wanted.tools or form.begins_without_opening:
         return None
+    return _calls([tool["function"] for tool in wanted.tools], form, tokeniser, is_one_call=False)
+
+
+def _calls(
+    functions: Sequence[Mapping[str, Any]], form: ToolFormat, tokeniser: Tokeniser, *, is_one_call: bool
+) -> Grammar:
+    """Return the grammar of calls in llguidance's Lark: a name, then arguments of the function's own schema."""
     rules, calls = [], []
-    for at, function in enumerate(wanted.must_call):
+    for at, function in enumerate(functions):
         schema = function.get("parameters") or {"type": "object"}
         opening = f'{{"name": {json.dumps(function["name"], ensure_ascii=False)}, "{form.arguments_key}": '
         rules.append(f"arguments_{at}: %json {json.dumps(schema)}")
         rules.append(f'call_{at}: {json.dumps(opening)} arguments_{at} "}}"')
         calls.append(f"call_{at}")
     rules.append(f"call: {' | '.join(calls)}")
-    more = 0 if wanted.is_one_call else _MOST_CALLS - 1
+    more = 0 if is_one_call else _MOST_CALLS - 1
     opening = _mark(form.opening, tokeniser)
     if form.is_list:
         start = f'{opening} "[" call (", " call){{0,{more}}} "]"'

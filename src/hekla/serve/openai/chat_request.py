@@ -71,9 +71,6 @@ def read_chat(exchange: Exchange) -> ChatRequest:
     fields.refuse("modalities", (["text"],), "the model writes text only")
     callable_tools = () if tool_choice == "none" else tuple(tools)
     structure = one_structure(read_response_format(fields), read_structure(fields))
-    if structure.grammar is not None and callable_tools:
-        message = "holds the whole answer to a form, so no tool could be called"
-        raise InputError(message, where=structure.where, cure='leave out tools, or write "tool_choice": "none"')
     logprobs = _logprobs(fields)
     wish = read_wish(fields, exchange, structure, logprobs)
     is_stream, with_usage = read_stream(fields)

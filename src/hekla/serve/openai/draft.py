@@ -29,7 +29,6 @@ class Draft:
         "_parser",
         "cached_tokens",
         "calls",
-        "error",
         "finish_reason",
         "has_called",
         "index",
@@ -52,7 +51,6 @@ class Draft:
         self.finish_reason: str | None = None
         self.stop_reason: str | None = None
         self.has_called = False
-        self.error = ""
 
     def add(self, event: TokenEvent) -> bool:
         """Take what came; True if the answer ended with it. What comes after its end is dropped."""
@@ -73,7 +71,6 @@ class Draft:
         elif event.text or reason is not None:
             self._parse(event.text, reason is not None)
         if reason is not None and self.finish_reason is None:
-            self.error = event.error
             self.finish_reason = "tool_calls" if self.has_called and reason == "stop" else _REASONS.get(reason, "stop")
             self.stop_reason = _STOP_REASONS.get(reason)
         return self.is_over

@@ -77,7 +77,7 @@ class TextReply:
             self._left -= 1
             self._is_early = event.finish_reason is None
             if event.finish_reason == "error":
-                raise EngineError(event.error or "the engine could not go on with it")
+                raise event.error or EngineError("the engine could not go on with it")
             if event.finish_reason == "deadline" and not draft.tokens:
                 raise DeadlineError("no token within the time allowed", cure="allow more time, or ask again later")
 

@@ -17,7 +17,11 @@ from hekla.protocols.text_engine import TextEngine, ToolCall
 from hekla.serve.openai.draft import Draft, ScoredToken, scored_document
 from hekla.serve.openai.fields import Json
 from hekla.serve.openai.responses_request import ResponsesRequest, assistant_message
+from hekla.serve.status import status_of
 from hekla.serve.text.wish import Begun
+
+# How a failed answer's error is called, by its type on the other routes; OpenAI has no more words than these.
+_CODES = {"invalid_request_error": "invalid_prompt", "rate_limit_error": "rate_limit_exceeded"}
 
 
 class ResponsesForm:
@@ -77,7 +81,7 @@ class ResponsesForm:
     def failure(self, error: HeklaError) -> bytes:
         """Return the answer as it failed."""
         document = self._document("failed")
-        document["error"] = {"code": "server_error", "message": str(error)}
+        document["error"] = {"code": _CODES.get(status_of(error).openai, "server_error"), "message": str(error)}
         return self._event("response.failed", response=document)
 
     def whole(self, drafts: Sequence[Draft]) -> Json:

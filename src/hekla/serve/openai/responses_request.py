@@ -68,9 +68,6 @@ def read_responses(exchange: Exchange, recall: Recall) -> ResponsesRequest:
     tool_choice = read_tool_choice(fields, tools)
     callable_tools = () if tool_choice == "none" else tuple(tools)
     structure = one_structure(_format(fields), read_structure(fields))
-    if structure.grammar is not None and callable_tools:
-        message = "holds the whole answer to a form, so no tool could be called"
-        raise InputError(message, where=structure.where, cure='leave out tools, or write "tool_choice": "none"')
     instructions = fields.text("instructions")
     head = [{"role": "system", "content": instructions}] if instructions else []
     is_stream, _ = _read_stream(fields)

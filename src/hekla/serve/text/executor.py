@@ -124,7 +124,7 @@ class _Writing:
         self._pieces.append(event.text)
         self._tokens += event.token is not None
         if event.finish_reason == "error":
-            self._end(EngineError(event.error))
+            self._end(event.error or EngineError("the engine could not go on with it"))
         elif event.finish_reason == "deadline" and not self._tokens:
             self._end(DeadlineError("no token within the time allowed", cure="allow more time, or ask again later"))
         elif event.finish_reason is not None:

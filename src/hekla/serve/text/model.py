@@ -24,7 +24,7 @@ from hekla.serve.config import ModelConfig
 from hekla.serve.observe.statistics import ModelStatistics
 from hekla.serve.text.adapters import Adapters
 from hekla.serve.text.generation import Generation, OnText, TextTicket
-from hekla.serve.text.prepare import Terms, prepare
+from hekla.serve.text.prepare import Terms, placed, prepare
 from hekla.serve.text.runner import Errand, Submission, TextRunner
 from hekla.serve.text.statistics import TextStatistics
 from hekla.serve.text.wish import Begun, Receiver, TextWish
@@ -272,6 +272,10 @@ class TextModel:
             if found is None:  # cancelled since
                 continue
             generation, index = found
+            if event.error is not None:
+                event = replace(
+                    event, error=placed(event.error, generation.wish, generation.requests[index])
+                )  # for all below
             self._note(generation, index, event, now)
             touched[id(generation)] = generation
             try:

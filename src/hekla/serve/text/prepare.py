@@ -10,12 +10,13 @@ from dataclasses import dataclass, fields, replace
 
 from hekla.base.errors import (
     DeadlineError,
+    HeklaError,
     InputError,
     NotFoundError,
     TooLargeError,
     UnsupportedError,
 )
-from hekla.protocols.text_engine import ChatPrompt, RequestId, Sampling, TextEngine, TextRequest
+from hekla.protocols.text_engine import ChatPrompt, Grammar, RequestId, Sampling, TextEngine, TextRequest
 from hekla.serve.text.wish import Conversation, Prompt, TextWish
 
 _ROOM_SHARE = 4  # a prompt that is cut leaves a quarter of the context to the answer, at most `_ROOM_TOKENS`
@@ -58,7 +59,7 @@ def prepare(engine: TextEngine, wish: TextWish, terms: Terms, ids: Sequence[Requ
             stop=(*wish.stop, *written.stop),
             stop_tokens=wish.stop_tokens,
             ignore_end=wish.ignore_end,
-            grammar=wish.grammar if written.grammar is None else written.grammar,
+            grammar=_grammar(wish, prompt, written),
             adapter=wish.adapter,
             tenant=wish.tenant,
             priority=terms.priority,
@@ -67,6 +68,10 @@ def prepare(engine: TextEngine, wish: TextWish, terms: Terms, ids: Sequence[Requ
             received_s=wish.received_s,
         )
         _check(engine, wish, request)
+        if wish.grammar is not None and written.grammar is not None:
+            _check(
+                engine, wish, replace(request, grammar=wish.grammar)
+            )  # which nothing will be held to, wrong or right
         for answer in range(wish.answers):
             seed = wish.sampling.seed
             # Answers to one prompt differ, and the same seed gives the same ones again.
@@ -112,6 +117,21 @@ def _render(engine: TextEngine, prompt: Conversation) -> ChatPrompt:
         raise InputError(error.message, where=error.where or "$.messages", cure=error.cure) from error
 
 
+def _grammar(wish: TextWish, prompt: Prompt, written: ChatPrompt) -> Grammar | None:
+    """Return what holds the answer: calls where one is demanded; the form, or where tools may be called either."""
+    if wish.grammar is None or written.grammar is not None:
+        return written.grammar
+    if not isinstance(prompt, Conversation) or not prompt.tools or prompt.tool_choice == "none":
+        return wish.grammar
+    if written.calls is None:
+        raise InputError(
+            "this model writes calls as JSON objects, which cannot be told from an answer that has a form",
+            where=wish.grammar_where,
+            cure='leave it out, or write "tool_choice": "none" or "required"',
+        )
+    return replace(written.calls, otherwise=wish.grammar)
+
+
 def _without_oldest(engine: TextEngine, prompt: Conversation, limit: int) -> ChatPrompt:
     """Return the conversation less as many of its oldest messages as must go; instructions at its head stay."""
     messages = list(prompt.messages)
@@ -142,17 +162,25 @@ def _check(engine: TextEngine, wish: TextWish, request: TextRequest) -> None:
     except (TooLargeError, NotFoundError):
         raise
     except InputError as error:
-        raise InputError(error.message, where=_place(error, wish), cure=error.cure) from error
+        raise placed(error, wish, request) from error
     except UnsupportedError as error:
         raise InputError(error.message, where=error.where or wish.where, cure=error.cure) from error
 
 
-def _place(error: InputError, wish: TextWish) -> str:
+def placed(error: HeklaError, wish: TextWish, request: TextRequest) -> HeklaError:
+    """Return an engine's error as one about the client's request, where that is what is wrong."""
+    if not isinstance(error, InputError) or isinstance(error, TooLargeError):
+        return error
+    return InputError(error.message, where=_place(error, wish, request), cure=error.cure)
+
+
+def _place(error: InputError, wish: TextWish, request: TextRequest) -> str:
     """Return what an engine's error is about as the client's request names it; engines name fields of `TextRequest`."""
     if error.where.startswith("$"):
         return error.where
     if error.where in _OPTIONS:
         return f"$.{error.where}"
-    if wish.grammar is not None and error.where in ("", "grammar"):
+    is_form = wish.grammar is not None and request.grammar == wish.grammar and error.where in ("", "grammar")
+    if is_form or error.where == "grammar.otherwise":
         return wish.grammar_where
     return "$.tools" if error.where == "grammar" else wish.where  # the template made it of the tools' parameters

@@ -141,7 +141,7 @@ class Catalogue:
     def replace(self, name: str, make: Callable[[Path], None], caller: Caller) -> None:
         """Put another collection in the place of one, or of none; `make` fills an empty folder with it.
 
-        Errors: those of `make`, and of opening what it made; then everything is as before.
+        Errors: those of `make` and of opening what it made; InputError if it is damaged. Then everything is as before.
         """
         _check_name(name)
         if not caller.reaches(name):
@@ -153,7 +153,10 @@ class Catalogue:
             beside.mkdir()
             try:
                 make(beside)
-                Collection.open(beside, has_upkeep=False).close()
+                with Collection.open(beside, has_upkeep=False) as opened:
+                    damaged = opened.status().damaged
+                if damaged:
+                    raise InputError(f"is damaged: {damaged[0]}", where="snapshot", cure="take another snapshot")
             except BaseException:
                 shutil.rmtree(beside, ignore_errors=True)
                 raise

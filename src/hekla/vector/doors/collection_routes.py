@@ -45,6 +45,8 @@ class CollectionRoutes:
             Route("PUT", f"{_ONE}/index", answering(self._create_index), True, 0),
             Route("DELETE", f"{_ONE}/index/{{field}}", answering(self._delete_index), True, 0),
             Route("GET", f"{_ONE}/cluster", answering(self._cluster), False, 0),
+            Route("GET", f"{_ONE}/shards", answering(self._shards), False, 0),
+            Route("GET", f"{_ONE}/optimizations", answering(self._optimizations), False, 0),
         ]
 
     def _list(self, request: ApiRequest) -> Json:
@@ -137,6 +139,23 @@ class CollectionRoutes:
             "remote_shards": [],
             "shard_transfers": [],
         }
+
+    def _shards(self, request: ApiRequest) -> Json:
+        self._desk.scope(request.parameters[0], request.caller).for_all()
+        return {"shard_keys": []}
+
+    def _optimizations(self, request: ApiRequest) -> Json:
+        """Answer how many points wait to be sealed into a segment: there is one queue, and it has one entry."""
+        scope = self._desk.scope(request.parameters[0], request.caller)
+        scope.for_all()
+        status = scope.collection.status()
+        waiting = {
+            "queued_optimizations": int(status.tail_rows > 0),
+            "queued_segments": int(status.tail_rows > 0),
+            "queued_points": status.tail_rows,
+            "idle_segments": len(status.segments),
+        }
+        return {"summary": waiting, "running": []}
 
 
 def _counts(collection: Collection, filter_: Filter | None) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import itertools
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hekla.base.errors import NotFoundError
 from hekla.protocols.api import ApiRequest, Caller
@@ -21,6 +22,7 @@ class Options:
     tenant_field: str = ""  # parts new collections between tenants
     tenant_points: int = 0  # how many points a tenant may have in a collection; 0: any number
     embed_model: str = "embed"  # turns texts into vectors where a request names no model
+    recover_from: tuple[Path, ...] = ()  # folders that snapshots are taken from, besides the server's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from hekla.vector.expressions import (
     Power,
     Quotient,
     Score,
+    Term,
     Value,
     When,
 )
@@ -143,7 +144,9 @@ def formula_json(formula: Formula) -> dict[str, Json]:
     return {"formula": _json(formula.expression), "defaults": dict(formula.defaults)}
 
 
-def _json(expression: Expression) -> Json:
+def _json(expression: Term) -> Json:
+    if not isinstance(expression, Expression):
+        return expression
     if isinstance(expression, Number):
         return expression.value
     if isinstance(expression, Score):

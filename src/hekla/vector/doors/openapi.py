@@ -76,6 +76,9 @@ def _operation(route: Route) -> Json:
     operation: Json = {"tags": [_TAG], "summary": f"{_WORDS[route.method]}: {what}", "responses": responses}
     if route.method in ("PUT", "POST", "PATCH") and not route.pattern.endswith("/snapshots"):
         body = {"application/json": {"schema": body_of(route.method, route.pattern)}}
+        if route.pattern.endswith("/upload"):
+            file = {"type": "string", "format": "binary"}
+            body = {"multipart/form-data": {"schema": {"type": "object", "properties": {"snapshot": file}}}}
         operation["requestBody"] = {"required": True, "content": body}
     if route.is_write:
         wait = {"type": "boolean", "default": False}

@@ -11,7 +11,7 @@ from hekla.vector.doors.inference import Inference, Pending, is_document
 from hekla.vector.doors.json_fields import Fields, Json
 from hekla.vector.errors import PointError
 from hekla.vector.point import Point, PointId, Record, ScoredPoint, SparseVector, Vector, read_id
-from hekla.vector.records import Wanted
+from hekla.vector.records import ID_ONLY, Wanted
 from hekla.vector.schema import CollectionSchema
 
 Given = Vector | Pending
@@ -134,6 +134,8 @@ def read_wanted(fields: Fields, *, payload: bool) -> Wanted:
         vectors = tuple(fields.texts(name))
     elif not isinstance(vectors, bool):
         raise InputError("expected true, false or a list of names", where=fields.place(name))
+    if of_payload is False and vectors is False:
+        return ID_ONLY
     return Wanted(of_payload, without, vectors)
 
 
@@ -169,9 +171,11 @@ def record_json(record: Record | ScoredPoint) -> dict[str, Json]:
     return found
 
 
-def scored_json(point: ScoredPoint) -> dict[str, Json]:
-    """Return a point that was found."""
-    return {**record_json(point), "version": 0, "score": point.score}
+def scored_json(points: Sequence[ScoredPoint], wanted: Wanted) -> list[Json]:
+    """Return points that were found."""
+    if wanted is ID_ONLY:  # most searches
+        return [{"id": id_json(point.id), "version": 0, "score": point.score} for point in points]
+    return [{**record_json(point), "version": 0, "score": point.score} for point in points]
 
 
 def vectors_json(vectors: Mapping[str, Vector]) -> Json:

@@ -42,21 +42,21 @@ class QueryReader:
     def __init__(self, inference: Inference, lookup: Lookup) -> None:
         self._inference, self._lookup = inference, lookup
 
-    def search(self, fields: Fields, *, has_offset: bool = True, default_limit: int = 10) -> Search | None:
+    def search(self, fields: Fields, *, has_offset: bool = True, deadline_s: float | None = None) -> Search | None:
         """Return a search; None where no query is named: points in the order of their ids. Does not call `end`."""
         prefetch = self._prefetches(fields, 1)
         query = self.query(fields)
         params = self._params(fields)
         if query is None and prefetch:
             raise InputError("prefetches need a query that chooses of them", where=fields.place("query"))
-        limit = fields.whole("limit", default_limit, 1)
+        limit = fields.whole("limit", 10, 1)
         offset = fields.whole("offset", 0) if has_offset else 0
         filter_ = read_filter(fields.get("filter"), fields.place("filter"))
         threshold = fields.number("score_threshold")
         fields.ignore("shard_key")
         if query is None:
             return None
-        return Search(query, limit, offset, filter_, prefetch, threshold, *params)
+        return Search(query, limit, offset, filter_, prefetch, threshold, *params, deadline_s)
 
     def _prefetches(self, fields: Fields, depth: int) -> tuple[Search, ...]:
         given = fields.get("prefetch")

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from hekla.base.errors import InputError, UnsupportedError
 from hekla.protocols.api import ApiRequest, Route
@@ -49,13 +48,17 @@ class SearchRoutes:
             ("/recommend", self._recommend),
             ("/discover", self._discover),
         ]
+        groups: list[tuple[str, Ask]] = [
+            ("/search/groups", self._search_groups),
+            ("/recommend/groups", self._recommend_groups),
+        ]
         batches: list[tuple[str, Ask]] = [("/query/batch", self._query)]
         batches += [(f"{path}/batch", ask) for path, ask in old]
-        routes = [Route("POST", _POINTS + path, answering(self._asking(ask)), False, 0) for path, ask in rows + old]
+        routes = [
+            Route("POST", _POINTS + path, answering(self._asking(ask)), False, 0) for path, ask in rows + old + groups
+        ]
         routes += [Route("POST", _POINTS + path, answering(self._batch(ask)), False, 0) for path, ask in batches]
         routes.append(Route("POST", "/collections/{name}/facet", answering(self._asking(self._facet)), False, 0))
-        for path in ("/search/groups", "/recommend/groups"):
-            routes.append(Route("POST", _POINTS + path, answering(_unsupported), False, 0))
         return routes
 
     def _asking(self, ask: Ask) -> Callable[[ApiRequest], Json]:
@@ -88,12 +91,12 @@ class SearchRoutes:
         )
 
     def _query(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
-        search = self._reader(request).search(fields)
+        search = self._reader(request).search(fields, deadline_s=seconds_left(request))
         wanted = read_wanted(fields, payload=False)
         fields.end()
         if search is None:
             return {"points": self._by_id(scope, fields, wanted)}
-        points, is_complete = self._found(request, scope, search, wanted)
+        points, is_complete = self._found(scope, search, wanted)
         found = {"points": points}
         return found if is_complete else Told(found, INCOMPLETE)
 
@@ -104,25 +107,26 @@ class SearchRoutes:
         records, _ = scope.collection.scroll(filter_=filter_, limit=offset + limit, wanted=wanted)
         return [{**record_json(record), "version": 0, "score": 0.0} for record in records[offset:]]
 
-    def _found(self, request: ApiRequest, scope: Scope, search: Search, wanted: Wanted) -> tuple[list[Json], bool]:
-        search = replace(search, deadline_s=seconds_left(request))
+    def _found(self, scope: Scope, search: Search, wanted: Wanted) -> tuple[list[Json], bool]:
         if isinstance(search.query, OrderBy):
             return _ordered(scope, search, wanted), True
         found = scope.query(search, wanted)
-        return [scored_json(point) for point in found.points], found.is_complete
+        return scored_json(found.points, wanted), found.is_complete
 
     def _query_groups(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        search = self._reader(request).search(fields, has_offset=False, deadline_s=seconds_left(request))
+        if search is None:
+            raise UnsupportedError("groups need a query", where=fields.place("query"))
+        return self._grouped(request, scope, fields, search)
+
+    def _grouped(self, request: ApiRequest, scope: Scope, fields: Fields, search: Search) -> Json:
         groups, size = fields.whole("limit", 10, 1), fields.whole("group_size", 3, 1)
         by = path_of(fields, "group_by")
         lookup = fields.get("with_lookup")
-        search = self._reader(request).search(fields, has_offset=False)
         wanted = read_wanted(fields, payload=False)
         fields.end()
-        if search is None:
-            raise UnsupportedError("groups need a query", where=fields.place("query"))
-        search = replace(search, deadline_s=seconds_left(request))
         found = scope.query_groups(search, by, groups=groups, group_size=size, wanted=wanted)
-        rows: list[Json] = [{"id": value, "hits": [scored_json(point) for point in points]} for value, points in found]
+        rows: list[Json] = [{"id": value, "hits": scored_json(points, wanted)} for value, points in found]
         if lookup is not None:
             self._look_up(request, lookup, rows)
         return {"groups": rows}
@@ -187,42 +191,60 @@ class SearchRoutes:
     # ---- the older forms
 
     def _search(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
-        given, using = fields.need("vector"), ""
-        if isinstance(given, dict) and "name" in given:
-            named = Fields(given, fields.place("vector"))
-            using, given = named.need_text("name"), named.need("vector")
-            named.end()
-        example = read_example(given, self._desk.inference(), fields.place("vector"))
-        return self._older(request, scope, fields, Nearest(example, using))
+        return self._older(request, scope, fields, self._nearest(request, fields))
 
     def _recommend(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
-        using = fields.text("using") or ""
-        return self._older(request, scope, fields, self._reader(request).recommend(fields, using))
+        return self._older(request, scope, fields, self._recommended(request, fields))
 
     def _discover(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
         using = fields.text("using") or ""
         return self._older(request, scope, fields, self._reader(request).discover(fields, using))
 
+    def _search_groups(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        return self._grouped(
+            request, scope, fields, self._older_search(request, fields, self._nearest(request, fields))
+        )
+
+    def _recommend_groups(self, request: ApiRequest, scope: Scope, fields: Fields) -> Json:
+        return self._grouped(
+            request, scope, fields, self._older_search(request, fields, self._recommended(request, fields))
+        )
+
+    def _nearest(self, request: ApiRequest, fields: Fields) -> Query:
+        given, using = fields.need("vector"), ""
+        if isinstance(given, dict) and "name" in given:
+            named = Fields(given, fields.place("vector"))
+            using, given = named.need_text("name"), named.need("vector")
+            named.end()
+        return Nearest(read_example(given, self._desk.inference(), fields.place("vector")), using)
+
+    def _recommended(self, request: ApiRequest, fields: Fields) -> Query:
+        return self._reader(request).recommend(fields, fields.text("using") or "")
+
     def _older(self, request: ApiRequest, scope: Scope, fields: Fields, query: Query) -> Json:
-        fields.refuse("lookup_from", "query")
-        search = self._reader(request).search(fields)
-        assert search is None, "no query is there"
-        params = fields.inner("params")
-        ef = params.whole("hnsw_ef", 0) or None if params is not None else None
+        search = self._older_search(request, fields, query, fields.whole("offset", 0))
+        wanted = read_wanted(fields, payload=False)
+        fields.end()
+        points, is_complete = self._found(scope, search, wanted)
+        return points if is_complete else Told(points, INCOMPLETE)
+
+    def _older_search(self, request: ApiRequest, fields: Fields, query: Query, offset: int = 0) -> Search:
+        fields.refuse("lookup_from")
+        fields.ignore("shard_key")
+        params = fields.inner("params") or Fields({})
+        params.ignore("quantization", "indexed_only", "acorn")
         search = Search(
             query,
             fields.whole("limit", 10, 1),
-            fields.whole("offset", 0),
+            offset,
             read_filter(fields.get("filter"), fields.place("filter")),
-            (),
-            fields.number("score_threshold"),
-            ef,
-            params is not None and params.flag("exact"),
+            score_threshold=fields.number("score_threshold"),
+            ef=params.whole("hnsw_ef", 0) or None,
+            is_exact=params.flag("exact"),
+            deadline_s=seconds_left(request),
         )
-        wanted = read_wanted(fields, payload=False)
-        fields.end()
-        points, is_complete = self._found(request, scope, search, wanted)
-        return points if is_complete else Told(points, INCOMPLETE)
+        params.end()
+        return search
 
 
 def _ordered(scope: Scope, search: Search, wanted: Wanted) -> list[Json]:
@@ -247,7 +269,3 @@ def _ordered(scope: Scope, search: Search, wanted: Wanted) -> list[Json]:
         order = order_value_json(value, is_datetime=False)
         rows.append({**record_json(record), "version": 0, "score": 0.0, "order_value": order})
     return rows
-
-
-def _unsupported(request: ApiRequest) -> Json:
-    raise UnsupportedError("is not supported here", where="request line", cure="use /points/query")

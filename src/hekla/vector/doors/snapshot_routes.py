@@ -1,11 +1,13 @@
 """Snapshots of a collection: one tar file each, made, listed, fetched, removed, and put in a collection's place."""
 
 import hashlib
+import io
 import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from hekla.base.errors import InputError, NotFoundError, UnsupportedError, nearest_name, quoted
@@ -14,6 +16,7 @@ from hekla.vector.disk import telling_of
 from hekla.vector.doors.desk import Desk
 from hekla.vector.doors.envelope import answering
 from hekla.vector.doors.json_fields import Fields, Json, read_json
+from hekla.vector.doors.multipart import read_part
 from hekla.vector.doors.scope import refuse_tenant
 
 _ALL = "/collections/{name}/snapshots"
@@ -33,6 +36,7 @@ class SnapshotRoutes:
             Route("GET", _ALL, answering(self._list), False, 0),
             Route("POST", _ALL, answering(self._create), True, 0),
             Route("PUT", f"{_ALL}/recover", answering(self._recover), True, 0),
+            Route("POST", f"{_ALL}/upload", answering(self._upload), True, 0),
             Route("GET", f"{_ALL}/{{snapshot}}", self._download, False, 0),
             Route("DELETE", f"{_ALL}/{{snapshot}}", answering(self._delete), True, 0),
         ]
@@ -96,20 +100,38 @@ class SnapshotRoutes:
         fields.refuse("api_key")
         fields.end()
         if location.scheme not in ("", "file"):
-            cure = "copy the file into the server's snapshots folder and give its name"
+            cure = "upload it, or copy it where `recover_from` of [apis.vector] allows"
             raise UnsupportedError(
                 "the server fetches nothing from elsewhere", where=fields.place("location"), cure=cure
             )
         path = self._snapshot_at(unquote(location.path), request.caller, fields.place("location"))
         if checksum is not None and checksum != _checksum(path):
             raise InputError("the checksum is another", where=fields.place("checksum"))
-        self._desk.catalogue.replace(request.parameters[0], lambda folder: _unpack(path, folder), request.caller)
+        with path.open("rb") as file:
+            self._put(request, file)
         return True
 
+    def _upload(self, request: ApiRequest) -> Json:
+        refuse_tenant(request.caller)
+        snapshot = read_part(request.body, request.media_type, "snapshot")
+        checksum = request.query.get("checksum")
+        if checksum is not None and checksum != hashlib.sha256(snapshot).hexdigest():
+            raise InputError("the checksum is another", where="checksum")
+        self._put(request, io.BytesIO(snapshot))
+        return True
+
+    def _put(self, request: ApiRequest, snapshot: BinaryIO) -> None:
+        self._desk.catalogue.replace(request.parameters[0], lambda folder: _unpack(snapshot, folder), request.caller)
+
     def _snapshot_at(self, location: str, caller: Caller, where: str) -> Path:
-        """Return a snapshot's file: only those in the server's own folder, of collections the key reaches."""
+        """Return a snapshot's file: those in the server's own folder, of collections the key reaches; for a key that
+        reaches all, those in folders that the operator allows."""
         root = (self._desk.catalogue.folder / "snapshots").resolve()
         path = (root / location).resolve()
+        if caller.collections is None and any(path.is_relative_to(each) for each in self._desk.options.recover_from):
+            if path.is_file():
+                return path
+            raise NotFoundError(f"no file {quoted(location)}", where=where)
         if not path.is_relative_to(root) or path.suffix != ".snapshot" or not path.is_file():
             raise NotFoundError(f"no snapshot at {quoted(location)}", where=where, cure="GET .../snapshots lists them")
         if not caller.reaches(path.parent.name):
@@ -152,13 +174,16 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unpack(path: Path, folder: Path) -> None:
+def _unpack(snapshot: BinaryIO, folder: Path) -> None:
     with telling_of(folder):
         try:
-            with tarfile.open(path, "r:") as tar:
+            with tarfile.open(fileobj=snapshot, mode="r:") as tar:
                 for member in tar:
                     if not member.isfile() or "/" in member.name or member.name.startswith("."):
-                        raise InputError(f"holds {quoted(member.name)}, which is no collection's", where=path.name)
+                        raise InputError(f"holds {quoted(member.name)}, which is no collection's", where="snapshot")
                     tar.extract(member, folder, filter="data")
+                snapshot.seek(tar.offset)
+                if snapshot.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # where the file ends as it should
+                    raise InputError("is cut off", where="snapshot")
         except tarfile.TarError as error:
-            raise InputError(f"is no snapshot: {error}", where=path.name) from error
+            raise InputError(f"is no snapshot: {error}", where="snapshot") from error

@@ -28,7 +28,11 @@ class SystemRoutes:
             *(Route("GET", path, _well, is_public=True) for path in health),
             Route("GET", "/cluster", answering(lambda _: {"status": "disabled"})),
             Route("GET", "/telemetry", answering(self._telemetry)),
+            Route("GET", "/cluster/telemetry", answering(self._cluster_telemetry)),
             Route("GET", "/snapshots", answering(lambda _: [])),
+            Route("GET", "/locks", answering(lambda _: {"write": False})),
+            Route("GET", "/issues", answering(lambda _: {"issues": []})),
+            Route("DELETE", "/issues", answering(lambda _: True)),
         ]
 
     def _version(self, request: ApiRequest) -> ApiResponse:
@@ -43,6 +47,10 @@ class SystemRoutes:
             "collections": {"number_of_collections": len(names)},
             "cluster": {"enabled": False},
         }
+
+    def _cluster_telemetry(self, request: ApiRequest) -> Json:
+        refuse_tenant(request.caller)
+        return {"collections": {}, "cluster": {"enabled": False, "number_of_peers": 1, "peers": {}}}
 
 
 def _well(request: ApiRequest) -> ApiResponse:

@@ -2,16 +2,24 @@
 graph.
 """
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, ShapeError, UnsupportedError
-from hekla.kernels.flat_search import SCORES, flat_nearest, rows_of, scores_of
-from hekla.vector.index.found import NO_BITMAP, Bitmap, Found
+from hekla.kernels.flat_search import flat_answer, flat_nearest, rows_of, scores_of
+from hekla.kernels.graph_state import DONE, LATE, REFUSED
+from hekla.kernels.measures import MEASURES, Measure
+from hekla.runtime.residence import ask_for
+from hekla.vector.index.cold import is_in_memory
+from hekla.vector.index.found import NO_BITMAP, Answer, Bitmap, Found
 from hekla.vector.index.metric import Metric
 from hekla.vector.index.searcher import Numbers
 
 NAMES = {m: m.name.lower() for m in Metric}
+SLICE_WORDS = 64  # of 64 rows, between two looks at the clock
 
 
 def search_flat(
@@ -37,7 +45,7 @@ def search_flat(
         raise ShapeError("query", expected=f"({rows.shape[-1]},)", got=query.shape)
     if k < 1:
         raise InputError(f"is 1 or more, got {k}", where="k")
-    kernel, sign = _scores(metric, rows, query)
+    measure = measure_of(metric, rows, query)
     if query.dtype.kind == "f" and not np.isfinite(query).all():
         raise InputError("has NaN or infinity", where="query")
     threads = max(1, min(threads, len(rows) // 64))
@@ -46,19 +54,83 @@ def search_flat(
     flat_nearest(
         query, rows, NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead, threads, best,
         counts,
-        scores=kernel, sign=sign,
+        scores=measure.many, sign=measure.sign,
     )  # fmt: skip
     keys = np.sort(np.concatenate([part[:count] for part, count in zip(best, counts, strict=True)]))[:k]
-    return Found(rows_of(keys), _distances(metric, scores_of(keys, sign)))
+    return Found(rows_of(keys), _distances(metric, scores_of(keys, measure.sign)))
+
+
+class FlatSearcher:
+    """Searches rows (n, d) as they lie in memory, from any number of threads, time and again.
+
+    ids: (n,) u64. scoring: how scores follow from ranks (`hekla.kernels.measures`), None as the metric has it.
+    Errors: UnsupportedError as `search_flat`.
+    """
+
+    __slots__ = ("_fixed", "_idle", "_measure", "_one", "_scoring", "element")
+
+    def __init__(self, rows: Numbers, ids: NDArray[np.uint64], metric: Metric, scoring: int | None = None) -> None:
+        self._measure = measure_of(metric, rows, rows)
+        self._fixed = (rows, ids)
+        self._scoring = self._measure.scoring if scoring is None else scoring
+        self._idle: list[NDArray[np.uint64]] = []
+        self._one: Callable[..., bool] | None = None
+        self.element = rows.dtype
+
+    def ask_for(self) -> None:
+        """Ask the system to read all rows, where they are mapped and not in memory."""
+        rows = self._fixed[0]
+        if not is_in_memory(rows):
+            ask_for(rows.ctypes.data, rows.nbytes)
+
+    def into(
+        self,
+        answer: Answer,
+        given: Numbers,
+        k: int,
+        *,
+        allowed: Bitmap | None = None,
+        dead: Bitmap | None = None,
+        part: int = 0,
+        until: float | None = None,
+    ) -> int:
+        """Merge the k nearest of a query (d,), of the type of the rows, into an answer. As `Searcher.into`."""
+        one = self._one
+        if one is None:
+            measure = self._measure
+            one = self._one = flat_answer.compile(
+                T=measure.element, scores=measure.many, sign=measure.sign, offset=measure.offset, scoring=self._scoring
+            ).entry
+        try:
+            best = self._idle.pop()  # one step of the interpreter: threads need no lock
+        except IndexError:
+            best = np.zeros(max(k, 64), np.uint64)
+        if len(best) < k:
+            best = np.zeros(2 * k, np.uint64)
+        rows, ids = self._fixed
+        words = (len(rows) + 63) // 64
+        step = words if until is None else SLICE_WORDS
+        first = 0
+        while True:
+            is_good = one(
+                given, rows, NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead, ids, part,
+                first, first + step, k, best, *answer.arrays,
+            )  # fmt: skip
+            first += step
+            if not is_good or first >= words or (until is not None and time.perf_counter() > until):
+                break
+        self._idle.append(best)
+        if not is_good:
+            return REFUSED
+        return DONE if first >= words else LATE
 
 
 def exact_distances(rows: Numbers, query: Numbers, places: NDArray[np.int64], metric: Metric) -> NDArray[np.float32]:
     """Return the distances of some rows, (len(places),) f32: what re-ranks the answers of a graph. Errors: as
     `search_flat`.
     """
-    kernel, _ = _scores(metric, rows, query)
     scores = np.zeros(len(places), np.float32)
-    kernel(query, rows[places], scores)
+    measure_of(metric, rows, query).many(query, rows[places], scores)
     return _distances(metric, scores)
 
 
@@ -69,15 +141,16 @@ def reranked(found: Found, rows: Numbers, query: Numbers, k: int, metric: Metric
     return Found(found.rows[order], distances[order], found.is_complete, found.blocks_read)
 
 
-def _scores(metric: Metric, rows: Numbers, query: Numbers):  # type: ignore[no-untyped-def]  # kernels have no type of their own
+def measure_of(metric: Metric, rows: Numbers, query: Numbers) -> Measure:
+    """Return how rows are measured. Errors: UnsupportedError for a metric and types that do not go together."""
     name, kind = NAMES[metric], rows.dtype.name
-    if (name, kind) not in SCORES or query.dtype != rows.dtype:
-        known = ", ".join(kind for metric_name, kind in SCORES if metric_name == name)
+    if (name, kind) not in MEASURES or query.dtype != rows.dtype:
+        known = ", ".join(kind for metric_name, kind in MEASURES if metric_name == name)
         raise UnsupportedError(
             f"{metric.name} does not go with rows of {kind} and a query of {query.dtype}", where="metric",
             cure=f"use one of {known} for both",
         )  # fmt: skip
-    return SCORES[name, kind]
+    return MEASURES[name, kind]
 
 
 def _distances(metric: Metric, scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hekla.kernels.answer import ANSWER_WORDS
+
 Bitmap = NDArray[np.uint64]
 NO_BITMAP: Bitmap = np.zeros(0, np.uint64)
 
@@ -22,6 +24,23 @@ class Found:
     distances: NDArray[np.float32]
     is_complete: bool = True
     blocks_read: int = 0
+
+
+class Answer:
+    """The nearest of one part or of several, nearest first, merged by the kernels as each part is done.
+
+    places: part << 40 | row; known: ids; ranks: distances as the metric has them; scores: as callers see them.
+    answered: how many there are, blocks read, whether the query was all zeros (`hekla.kernels.answer`).
+    """
+
+    __slots__ = ("answered", "arrays", "known", "places", "ranks", "room", "scores")
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.places, self.known = np.zeros(room, np.int64), np.zeros(room, np.uint64)
+        self.ranks, self.scores = np.zeros(room, np.float32), np.zeros(room, np.float64)
+        self.answered = np.zeros(ANSWER_WORDS, np.int64)
+        self.arrays = (self.places, self.known, self.ranks, self.scores, self.answered)
 
 
 @dataclass(frozen=True, slots=True)

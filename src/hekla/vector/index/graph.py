@@ -5,13 +5,13 @@ import mmap
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hekla.base.errors import UnsupportedError
 from hekla.kernels.graph_compact import OWN_BITS, compact_blocks, compact_words
-from hekla.vector.index.flat import reranked
 from hekla.vector.index.found import Bitmap, Found, FoundMany
 from hekla.vector.index.plan import Plan
-from hekla.vector.index.searcher import Graph, Numbers, Searcher, compared, plan_of
+from hekla.vector.index.searcher import Graph, Numbers, Searcher, plan_of
 from hekla.vector.index.space import Space
 
 HUGE_PAGE_BYTES = 2 << 20
@@ -25,7 +25,7 @@ class GraphIndex:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._searcher = Searcher(graph.space.width)
+        self._last: tuple[Numbers | None, Searcher] = (None, Searcher(graph))  # by the originals asked for
 
     def __len__(self) -> int:
         return len(self.graph)
@@ -63,11 +63,18 @@ class GraphIndex:
         deadline_s: seconds from now; when they are over, the best so far comes back with is_complete False.
         Errors: ShapeError; InputError for k or ef below 1, NaN or infinity in the query.
         """
-        wanted = k if originals is None else compared(k)
-        found = self._searcher.one(self.graph, query, wanted, ef=ef, allowed=allowed, dead=dead, deadline_s=deadline_s)
-        if originals is None:
-            return found
-        return reranked(found, originals, query.astype(originals.dtype, copy=False), k, self.space.metric)
+        searcher = self.searcher(originals)
+        return searcher.one(query, k, ef=ef, allowed=allowed, dead=dead, deadline_s=deadline_s)
+
+    def searcher(self, originals: Numbers | None = None, ids: NDArray[np.uint64] | None = None) -> Searcher:
+        """Return what searches this graph for the rows of these originals and ids, time and again."""
+        last = self._last
+        if ids is None and last[0] is originals:  # most callers ask for the same again
+            return last[1]
+        made = Searcher(self.graph, originals=originals, ids=ids)
+        if ids is None:
+            self._last = (originals, made)
+        return made
 
     def search_many(
         self,
@@ -77,10 +84,11 @@ class GraphIndex:
         ef: int = 64,
         allowed: Bitmap | None = None,
         dead: Bitmap | None = None,
+        originals: Numbers | None = None,
         threads: int = 1,
     ) -> FoundMany:
         """Return the k nearest rows of each query, (q, dimension), shared among threads. Else as `search`."""
-        return self._searcher.many(self.graph, queries, k, ef=ef, allowed=allowed, dead=dead, threads=threads)
+        return self.searcher(originals).many(queries, k, ef=ef, allowed=allowed, dead=dead, threads=threads)
 
     def plan(self, *, ef: int = 64, allowed: Bitmap | None = None, dead: Bitmap | None = None) -> Plan:
         """Return how a search would be done, and why."""

@@ -46,11 +46,11 @@ class GrowingGraph:
         self._options, self._threads = options or GraphOptions(), threads
         self._lock = threading.Lock()
         self._dead, self._dead_count = np.zeros(0, np.uint64), 0
+        self._last: tuple[Graph, Searcher] | None = None  # what searched last
         self._young: NDArray[np.float32] | None = np.zeros((0, dimension), np.float32)
         self._adopt(build_graph(self._young, metric, self._options))
 
     def _adopt(self, index: GraphIndex) -> None:
-        self._searcher = Searcher(index.space.width)
         self._all_blocks = index.graph.blocks  # later with room behind
         self._graph = index.graph
         self._roots_made_at = len(index)
@@ -121,15 +121,21 @@ class GrowingGraph:
         deadline_s: float | None = None,
     ) -> Found:
         """As `GraphIndex.search`; dead rows are not found."""
-        dead, graph = self._dead if self._dead_count else None, self._graph
-        return self._searcher.one(graph, query, k, ef=ef, allowed=allowed, dead=dead, deadline_s=deadline_s)
+        dead = self._dead if self._dead_count else None
+        return self._searcher().one(query, k, ef=ef, allowed=allowed, dead=dead, deadline_s=deadline_s)
 
     def search_many(
         self, queries: Numbers, k: int, *, ef: int = 64, allowed: Bitmap | None = None, threads: int = 1
     ) -> FoundMany:
         """As `GraphIndex.search_many`; dead rows are not found."""
-        dead, graph = self._dead if self._dead_count else None, self._graph
-        return self._searcher.many(graph, queries, k, ef=ef, allowed=allowed, dead=dead, threads=threads)
+        dead = self._dead if self._dead_count else None
+        return self._searcher().many(queries, k, ef=ef, allowed=allowed, dead=dead, threads=threads)
+
+    def _searcher(self) -> Searcher:
+        graph, last = self._graph, self._last
+        if last is None or last[0] is not graph:
+            last = self._last = (graph, Searcher(graph))
+        return last[1]
 
     def frozen(self) -> GraphIndex:
         """Return the index as it is, a copy, dead rows included: search it with `dead`."""

@@ -8,6 +8,7 @@ a budget of what the scan costs, and the scan follows where that is used up: nev
 """
 
 import enum
+import math
 from dataclasses import dataclass
 
 HOP_US = 0.45  # a block of 128-d: the wait for it, its estimates, the list
@@ -42,15 +43,25 @@ class Plan:
         return f"{self.way.value}: a walk costs about {self.walk_us:.0f} us, a scan {self.scan_us:.0f} us"
 
 
+def limits(rows: int, ef: int, width: int) -> tuple[int, float]:
+    """Return the passing rows up to which a scan costs no more than a walk, and the hops that cost as much as one row.
+
+    A search needs no more to choose, once it has counted what passes.
+    """
+    size = width / 128
+    hop, row = HOP_US * (0.5 + 0.5 * size), SCAN_US * size
+    return max(ef, math.isqrt(int(ef * rows * hop / row))), row / hop
+
+
 def plan_graph(rows: int, passing: int, ef: int, width: int = 128) -> Plan:
     """Choose between walking a graph of `rows` nodes and scanning the `passing` ones."""
-    size = width / 128
-    hops = ef * rows / passing if passing else 0.0
-    walk, scan = hops * HOP_US * (0.5 + 0.5 * size), passing * SCAN_US * size
+    most_scanned, hops_a_row = limits(rows, ef, width)
+    scan = passing * SCAN_US * width / 128
+    walk = ef * rows / passing * scan / (passing * hops_a_row) if passing else 0.0
     if passing == rows:
         return Plan(Way.WALK, rows, walk, scan, max_hops=2 * rows + 64)
-    way = Way.SCAN if scan <= walk or passing <= ef else Way.WALK
-    return Plan(way, passing, walk, scan, max_hops=int(scan / (HOP_US * (0.5 + 0.5 * size))) + 64)
+    way = Way.SCAN if passing <= most_scanned else Way.WALK
+    return Plan(way, passing, walk, scan, max_hops=int(passing * hops_a_row) + 64)
 
 
 def plan_collection(rows: int, passing: int, ef: int, width: int = 128) -> Plan:

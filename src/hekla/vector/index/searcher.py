@@ -3,39 +3,33 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hekla.base.errors import InputError, ShapeError
+from hekla.base.errors import InputError, ShapeError, UnsupportedError
+from hekla.kernels.answer import ANSWER_COUNT, ANSWER_HOPS, ANSWER_IS_ZERO
 from hekla.kernels.graph_estimate import PLANES
-from hekla.kernels.graph_scan import count_passing, scan_allowed, split_keys
+from hekla.kernels.graph_scan import count_passing
 from hekla.kernels.graph_search import search_many, search_one
-from hekla.kernels.graph_state import (
-    ALL_HOPS,
-    DONE,
-    NOT_FINITE,
-    RECENT,
-    STATE_FOUND,
-    STATE_HOPS,
-    STATE_PASSING,
-    STATE_STEP,
-    STATE_WORDS,
-    UNFINISHED,
-)
-from hekla.vector.index.found import NO_BITMAP, Bitmap, Found, FoundMany
+from hekla.kernels.graph_state import ALL_HOPS, DONE, LATE, RECENT, REFUSED, STATE_WORDS
+from hekla.kernels.measures import MEASURES
+from hekla.vector.index.cold import ColdReads, is_in_memory
+from hekla.vector.index.found import NO_BITMAP, Answer, Bitmap, Found, FoundMany
 from hekla.vector.index.metric import Metric
-from hekla.vector.index.plan import Plan, Way, plan_graph
+from hekla.vector.index.plan import Plan, limits, plan_graph
 from hekla.vector.index.space import Space
 
 AHEAD = 3  # blocks on their way from memory at a time; measured: 1 is 30 % slower, more than 4 gains nothing
 TOUCHED = 4096
-SLICE_HOPS, SLICE_NODES = 64, 256  # between two looks at the clock
+SLICE_HOPS = 64  # between two looks at the clock
+ROUGH = 4  # bits of own codes by which the nearest cannot be told: more of them must be ranked by the originals
 ROOM = 32  # of the pool under a filter, for each of ef: what is walked through without passing
 
 Blocks = NDArray[np.uint32]
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
-Walk = Callable[..., None]  # `search_one`, less its constants
+NO_IDS = np.zeros(0, np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,213 +52,177 @@ class Graph:
 class Scratch:
     """Working memory of one search at a time."""
 
-    def __init__(self, width: int) -> None:
-        self.query = np.zeros(width, np.float32)
-        self.planes = np.zeros(width // 64 * PLANES, np.uint64)
-        self.sums = np.zeros(2, np.float32)
-        self.cut = np.zeros(width, np.int8)
-        self.pool = np.zeros(256, np.uint64)
-        self.best = np.zeros(64, np.uint64)
-        self.seen = np.zeros(0, np.uint64)
-        self.touched = np.zeros(TOUCHED, np.uint32)
-        self.recent = np.zeros(RECENT, np.uint64)
-        self.state = np.zeros(STATE_WORDS, np.int64)
-        self.constants = np.zeros(1, np.float32)
+    __slots__ = ("arrays", "best_room", "pool_room")
 
-    def make_room(self, nodes: int, pool: int, best: int) -> None:
-        """Grow what is too small."""
-        if len(self.seen) * 32 < nodes:
-            self.seen = np.zeros(nodes // 16 + 64, np.uint64)
-        if len(self.pool) < pool:
-            self.pool = np.zeros(2 * pool, np.uint64)
-        if len(self.best) < best:
-            self.best = np.zeros(2 * best, np.uint64)
+    def __init__(self, nodes: int, space: Space, pool_room: int, best_room: int) -> None:
+        self.pool_room, self.best_room = pool_room, best_room
+        width = space.width
+        self.arrays = (
+            np.zeros(space.dimension, np.float32),  # the query as f32
+            np.zeros(width, np.float32),  # rotated
+            np.zeros(width // 64 * PLANES, np.uint64),
+            np.zeros(3, np.float32),
+            np.zeros(width, np.int8),
+            np.zeros(pool_room, np.uint64),
+            np.zeros(best_room, np.uint64),
+            np.zeros((nodes + 31) // 32, np.uint64),  # two bits a node: all 0 between searches
+            np.zeros(TOUCHED, np.uint32),
+            np.zeros(RECENT, np.uint64),
+            np.zeros(STATE_WORDS, np.int64),
+        )
 
 
 class Searcher:
-    """Searches graphs of one width from any number of threads; keeps working memory for each that is in a search."""
+    """Searches one graph from any number of threads, and ranks what it finds by the rows as they were given.
 
-    def __init__(self, width: int) -> None:
-        self._width = width
+    originals: (n, dimension) f32, f16 or i8, or None: distances are then as exact as f16 is. ids: (n,) u64, or None: a
+    row's number.
+    Errors: ShapeError for rows or ids that are not those of the graph.
+    """
+
+    def __init__(
+        self, graph: Graph, *, originals: Numbers | None = None, ids: NDArray[np.uint64] | None = None
+    ) -> None:
+        space, n = graph.space, len(graph)
+        if originals is not None and originals.shape != (n, space.dimension):
+            raise ShapeError("originals", expected=f"({n}, {space.dimension})", got=originals.shape)
+        if ids is not None and ids.shape != (n,):
+            raise ShapeError("ids", expected=f"({n},)", got=ids.shape)
+        self._graph, self._n, self._width = graph, n, space.width
+        self._originals = np.zeros((0, space.dimension), np.float32) if originals is None else originals
+        self.element = self._originals.dtype
+        self._is_ranked = originals is not None
+        self._is_rough = graph.own == ROUGH
+        self._fixed = (
+            graph.blocks, graph.roots, space.mean, space.signs, space.scale, space.factor(), space.largest_square,
+            self._originals,
+        )  # fmt: skip
+        self._ids = NO_IDS if ids is None else ids
         self._idle: list[Scratch] = []
-        self._walks: dict[tuple[int, int, bool], Walk] = {}
+        self._one: Callable[..., int] | None = None
+        self._cold: ColdReads | None = None
 
-    def walk(self, graph: Graph, is_filtered: bool) -> Walk:
-        """Return `search_one` made for such a graph; asking the kernel itself at every call costs 10 us."""
-        key = (graph.bits, graph.own, is_filtered)
-        found = self._walks.get(key)
-        if found is None:
-            made = search_one.compile(bits=graph.bits, own=graph.own, filtered=is_filtered)
-            found = self._walks[key] = made.entry
-        return found
+    def expect_disk(self) -> None:
+        """Where most of the graph is on disk, have searches ask for what they will read, until they find it there."""
+        graph, space = self._graph, self._graph.space
+        if is_in_memory(graph.blocks):
+            return
+        columns = (self._originals, self._ids)
+        self._cold = ColdReads(
+            graph.blocks, (space.mean, space.signs, graph.roots), columns, is_small=graph.own != 0
+        )
+        self._cold.bring_first()
 
-    def one(
+    def _constants(self) -> dict[str, Any]:  # Any: compile-time values
+        graph = self._graph
+        key = (graph.space.metric.name.lower(), self.element.name)
+        if key not in MEASURES:
+            raise UnsupportedError(f"rows of {key[1]} are not ranked by {key[0]}", where="originals", cure="use f32")
+        measure = MEASURES[key]
+        return {
+            "T": measure.element, "bits": graph.bits, "own": graph.own, "metric": measure.scoring,
+            "pair": measure.pair, "sign": measure.sign, "offset": measure.offset, "line": measure.line,
+        }  # fmt: skip
+
+    def load_kept(self) -> None:
+        """Load the kernel, if it was compiled before."""
+        search_one.load_kept(**self._constants())
+
+    def into(
         self,
-        graph: Graph,
-        query: Numbers,
+        answer: Answer,
+        given: Numbers,
         k: int,
-        *,
         ef: int,
-        allowed: Bitmap | None,
-        dead: Bitmap | None,
-        deadline_s: float | None,
-    ) -> Found:
-        """Return the k nearest of one query, (dimension,). See `GraphIndex.search`."""
-        started = time.perf_counter() if deadline_s is not None else 0.0
-        given = _prepared(graph.space, query)
-        _check(k, ef)
+        *,
+        allowed: Bitmap | None = None,
+        dead: Bitmap | None = None,
+        part: int = 0,
+        until: float | None = None,
+    ) -> int:
+        """Merge the k nearest of a query (dimension,), of the type of the originals, into an answer with room for k.
+
+        allowed, dead: see `GraphIndex.search`. part: what `Answer.places` says of the rows.
+        until: `time.perf_counter()` at which to stop. Return DONE, LATE (and the best so far), or REFUSED for a query
+        with NaN or infinity, of which there is no answer.
+        """
+        one = self._one
+        if one is None:
+            one = self._one = search_one.compile(**self._constants()).entry
+        wanted = 2 * k + 16 if self._is_ranked else k
+        ef = max(ef, wanted if self._is_rough else k)
+        most_scanned, hops_a_row, room = 0, 0.0, ef + 1
+        if allowed is not None or dead is not None:
+            most_scanned, hops_a_row = limits(self._n, ef, self._width)
+            room = ROOM * ef + 256
         try:
             scratch = self._idle.pop()  # one step of the interpreter: threads need no lock
         except IndexError:
-            scratch = Scratch(self._width)
-        try:
-            walk = self.walk(graph, allowed is not None or dead is not None)
-            search = _Search(graph, given, k, max(ef, k), allowed, dead, scratch, walk)
-            search.run(None if deadline_s is None else started + deadline_s)
-            return search.found(graph.space)
-        finally:
-            self._idle.append(scratch)
+            scratch = Scratch(self._n, self._graph.space, room, wanted)
+        if scratch.pool_room < room or scratch.best_room < wanted:
+            scratch = Scratch(self._n, self._graph.space, max(room, scratch.pool_room), max(wanted, scratch.best_room))
+        budget = ALL_HOPS if until is None else SLICE_HOPS
+        cold, reads = self._cold, None
+        if cold is not None:
+            budget, reads = 1, cold.begin()
+        while True:
+            step = one(
+                *self._fixed, self._ids, part, given, NO_BITMAP if allowed is None else allowed,
+                NO_BITMAP if dead is None else dead, k, wanted, ef, room, AHEAD, budget, most_scanned,
+                hops_a_row, *scratch.arrays, *answer.arrays,
+            )  # fmt: skip
+            if step >= DONE:
+                self._idle.append(scratch)  # what an error leaves behind is not used again
+                if cold is not None and reads is not None:
+                    cold.note(reads)
+                    self._cold = cold if cold.is_needed else None
+                return step
+            if reads is not None:
+                budget = reads.between(scratch.arrays[5][:room], scratch.arrays[6][:wanted], scratch.arrays[-1])
+            if until is not None and time.perf_counter() > until:
+                budget = 0
+
+    def one(
+        self, query: Numbers, k: int, *, ef: int, allowed: Bitmap | None, dead: Bitmap | None, deadline_s: float | None
+    ) -> Found:
+        """Return the k nearest of one query, (dimension,). See `GraphIndex.search`."""
+        until = None if deadline_s is None else time.perf_counter() + deadline_s
+        space = self._graph.space
+        if query.shape != space.mean.shape:
+            raise ShapeError("query", expected=f"({space.dimension},)", got=query.shape)
+        _check(k, ef)
+        given = query
+        if query.dtype != self.element or not query.flags.c_contiguous:
+            given = space.prepared(query[None], "query").reshape(-1).astype(self.element)
+        answer = Answer(min(k, max(1, self._n)))
+        step = self.into(answer, given, answer.room, max(ef, k), allowed=allowed, dead=dead, until=until)
+        if step != REFUSED and space.metric is Metric.COSINE and answer.answered[ANSWER_IS_ZERO] and query.any():
+            given = space.prepared(query[None], "query").reshape(-1).astype(self.element)  # its square underflowed
+            answer = Answer(answer.room)
+            step = self.into(answer, given, answer.room, max(ef, k), allowed=allowed, dead=dead, until=until)
+        if step == REFUSED:
+            raise InputError("has NaN, infinity or a length past what f32 holds", where="query")
+        count, hops = int(answer.answered[ANSWER_COUNT]), int(answer.answered[ANSWER_HOPS])
+        return Found(answer.places[:count], answer.ranks[:count], step != LATE, hops)
 
     def many(
-        self,
-        graph: Graph,
-        queries: Numbers,
-        k: int,
-        *,
-        ef: int,
-        allowed: Bitmap | None,
-        dead: Bitmap | None,
-        threads: int,
+        self, queries: Numbers, k: int, *, ef: int, allowed: Bitmap | None, dead: Bitmap | None, threads: int
     ) -> FoundMany:
         """Return the k nearest of each query, (q, dimension). See `GraphIndex.search_many`."""
         _check(k, ef)
-        given = graph.space.prepared(queries, "queries")
-        ef = max(ef, k)
+        given = self._graph.space.prepared(queries, "queries").astype(self.element, copy=False)
+        wanted = 2 * k + 16 if self._is_ranked else k
+        ef = max(ef, wanted if self._is_rough else k)
         rows, distances = np.empty((len(given), k), np.int64), np.empty((len(given), k), np.float32)
-        plan = plan_of(graph, ef, allowed, dead)
-        if plan.way is Way.SCAN:
-            rows[:], distances[:] = -1, np.nan
-            for i, query in enumerate(given):
-                found = self.one(graph, query, k, ef=ef, allowed=allowed, dead=dead, deadline_s=None)
-                rows[i, : len(found.rows)], distances[i, : len(found.rows)] = found.rows, found.distances
-            return FoundMany(rows, distances)
         is_filtered = allowed is not None or dead is not None
-        best = np.zeros((len(given), k), np.uint64)
-        states = np.zeros((len(given), STATE_WORDS), np.int64)
-        space = graph.space
+        most_scanned, hops_a_row = limits(self._n, ef, self._width)
         search_many(
-            graph.blocks, graph.roots, given, space.mean, space.signs, space.scale,
-            NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead,
-            ef, AHEAD, plan.max_hops, pool_room(ef, is_filtered), max(1, min(threads, len(given))), best, states,
-            bits=graph.bits, own=graph.own, filtered=is_filtered,
+            *self._fixed, given, NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead, wanted,
+            ef, ROOM * ef + 256 if is_filtered else ef + 1, AHEAD, most_scanned, hops_a_row,
+            max(1, min(threads, len(given))), rows, distances,
+            **self._constants(),
         )  # fmt: skip
-        split_keys(best, states[:, STATE_FOUND].copy(), space.factor(), space.constants(given), rows, distances)
-        is_short = states[:, STATE_STEP] == UNFINISHED
-        if is_filtered:
-            is_short |= states[:, STATE_PASSING] < min(ef, plan.passing)
-        for i in np.flatnonzero(is_short).tolist():
-            found = self.one(graph, given[i], k, ef=ef, allowed=allowed, dead=dead, deadline_s=None)
-            rows[i, : len(found.rows)], distances[i, : len(found.rows)] = found.rows, found.distances
         return FoundMany(rows, distances)
-
-
-class _Search:
-    """One search: plan, then walk or scan until done or late."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        given: NDArray[np.float32],
-        k: int,
-        ef: int,
-        allowed: Bitmap | None,
-        dead: Bitmap | None,
-        scratch: Scratch,
-        walk: Walk,
-    ) -> None:
-        self.walk = walk
-        self.graph, self.given, self.ef, self.scratch = graph, given, ef, scratch
-        self.is_filtered = allowed is not None or dead is not None
-        self.allowed = NO_BITMAP if allowed is None else allowed
-        self.dead = NO_BITMAP if dead is None else dead
-        room = pool_room(ef, self.is_filtered)
-        scratch.make_room(len(graph), room, k)
-        self.pool, self.best = scratch.pool[:room], scratch.best[:k]
-        self.plan = plan_of(graph, ef, allowed, dead)
-        self.is_complete = True
-
-    def run(self, until: float | None) -> None:
-        """Search; until: `time.perf_counter()` at which to stop."""
-        scratch, state = self.scratch, self.scratch.state
-        state[:] = 0
-        # the rotation of the query is the walk's first step: a scan begins with a walk of no hops
-        hops = 0 if self.plan.way is Way.SCAN else self.plan.max_hops
-        is_late = self._walk(hops, until)
-        blocks = int(state[STATE_HOPS])
-        if state[STATE_STEP] == NOT_FINITE:
-            raise InputError("has NaN, infinity or a length past what f32 holds", where="query")
-        if state[STATE_STEP] == UNFINISHED:
-            scratch.seen[:] = 0
-        if not is_late and self._is_short():
-            is_late = self._scan(until)
-        self.is_complete, self.blocks_read = not is_late, blocks
-
-    def _is_short(self) -> bool:
-        """True where the walk was not done, or came to an end before it met as many passing nodes as it should."""
-        state = self.scratch.state
-        if state[STATE_STEP] == UNFINISHED:
-            return True
-        return self.is_filtered and bool(state[STATE_PASSING] < min(self.ef, self.plan.passing))
-
-    def _walk(self, max_hops: int, until: float | None) -> bool:
-        graph, scratch, space = self.graph, self.scratch, self.graph.space
-        hops = max_hops if until is None else min(max_hops, SLICE_HOPS)
-        while True:
-            self.walk(
-                graph.blocks, graph.roots, self.given, space.mean, space.signs, space.scale, self.allowed, self.dead,
-                self.ef, AHEAD, hops, scratch.query, scratch.planes, scratch.sums, self.pool, self.best, scratch.seen,
-                scratch.touched, scratch.recent, scratch.cut, scratch.state,
-            )  # fmt: skip
-            if until is None or scratch.state[STATE_STEP] != UNFINISHED or hops >= max_hops:
-                return False
-            if time.perf_counter() > until:
-                return True
-            hops = min(max_hops, hops + SLICE_HOPS)
-
-    def _scan(self, until: float | None) -> bool:
-        scratch = self.scratch
-        scratch.state[STATE_STEP] = 0
-        nodes = ALL_HOPS if until is None else SLICE_NODES
-        while scratch.state[STATE_STEP] != DONE:
-            scan_allowed(
-                self.graph.blocks, scratch.query, self.allowed, self.dead, nodes, self.best, scratch.state,
-                own=self.graph.own,
-            )  # fmt: skip
-            if until is not None and scratch.state[STATE_STEP] != DONE and time.perf_counter() > until:
-                return True
-        return False
-
-    def found(self, space: Space) -> Found:
-        """Return the result, copied out of the working memory."""
-        scratch = self.scratch
-        count = int(scratch.state[STATE_FOUND])
-        rows, distances = np.empty((1, count), np.int64), np.empty((1, count), np.float32)
-        if space.metric is Metric.DOT:
-            scratch.constants[:] = space.constants(self.given[None])
-        split_keys(
-            self.best[None], scratch.state[STATE_FOUND : STATE_FOUND + 1], space.factor(), scratch.constants, rows,
-            distances,
-        )  # fmt: skip
-        return Found(rows[0], distances[0], self.is_complete, self.blocks_read)
-
-
-def _prepared(space: Space, query: Numbers) -> NDArray[np.float32]:
-    """Return a query as a prepared row; NaN in plain f32 is found by the kernel."""
-    if query.shape != space.mean.shape:
-        raise ShapeError("query", expected=f"({space.dimension},)", got=query.shape)
-    if query.dtype != np.float32 or not query.flags.c_contiguous or space.metric is Metric.COSINE:
-        return space.prepared(query[None], "query").reshape(-1)
-    return query.view(np.float32)
 
 
 def plan_of(graph: Graph, ef: int, allowed: Bitmap | None, dead: Bitmap | None) -> Plan:
@@ -273,16 +231,6 @@ def plan_of(graph: Graph, ef: int, allowed: Bitmap | None, dead: Bitmap | None) 
         return plan_graph(len(graph), len(graph), ef, graph.space.width)
     passing = count_passing(NO_BITMAP if allowed is None else allowed, NO_BITMAP if dead is None else dead, len(graph))
     return plan_graph(len(graph), passing, ef, graph.space.width)
-
-
-def pool_room(ef: int, is_filtered: bool) -> int:
-    """Return the capacity of the list of candidates."""
-    return ROOM * ef + 256 if is_filtered else ef + 1
-
-
-def compared(k: int) -> int:
-    """Return how many rows a search finds by the graph, to give the k nearest of them by exact distances."""
-    return 2 * k + 16
 
 
 def _check(k: int, ef: int) -> None:

@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hekla.kernels.row_marks import mark_rows, mark_where_float, mark_where_whole
+from hekla.vector import bitmap
 from hekla.vector.bitmap import Words
 from hekla.vector.growing import GrowingArray, GrowingBits
 from hekla.vector.payload.field_index import READERS
-from hekla.vector.payload.paths import Json
+from hekla.vector.payload.flat_index import FlatIndex, FlatWords, Sections, joined
+from hekla.vector.payload.paths import Json, values_at
 from hekla.vector.payload.payload_index import RowColumn, WordRows
+from hekla.vector.payload.postings import as_bytes
 from hekla.vector.payload.words import words_by
 from hekla.vector.rows import AnyArray
 from hekla.vector.schema import FieldSchema
@@ -117,6 +120,14 @@ class GrowingField:
         self.totals.extend(np.array([[texts + (length > 0), total + length]]))
 
 
+def build_field(payloads: Sequence[Json], path: str, field: FieldSchema) -> Sections:
+    """Return the sections of one index over the payloads of n rows."""
+    growing = GrowingField(field)
+    for row, payload in enumerate(payloads):
+        growing.add(row, values_at(payload, path) if payload else [])
+    return joined([IndexAsOf(growing, len(payloads)).flat()], [np.arange(len(payloads))])
+
+
 class IndexAsOf:
     """A growing index as it was when it had so many rows. See `PayloadIndex`."""
 
@@ -210,3 +221,26 @@ class IndexAsOf:
         texts, total = growing.totals.at(self._n - 1).tolist() if self._n else (0, 0)
         rows, counts = growing.rows.first(self._pairs)[pairs], growing.counts.first(self._pairs)[pairs]
         return WordRows(rows, counts, starts, ends, growing.lengths.first(self._n), texts, total)
+
+    def flat(self) -> FlatIndex:
+        """Return what is written of the index."""
+        growing, n = self._growing, self._n
+        values, rows = self.numbers()
+        other = self.other
+        east = growing.longitudes.first(self._pairs) if growing.field.kind == "geo" else None
+        words: FlatWords | None = None
+        if growing.split is not None:
+            offsets = np.concatenate([np.zeros(1, np.uint64), growing.place_ends.first(self._pairs).astype(np.uint64)])
+            places = growing.places.first(int(offsets[-1]))
+            words = FlatWords(growing.counts.first(self._pairs), offsets, places, growing.lengths.first(n))
+        return FlatIndex(
+            growing.field.kind,
+            bitmap.to_mask(self.present, n),
+            bitmap.to_mask(self.null, n),
+            np.zeros(n, np.bool_) if other is None else bitmap.to_mask(other, n),
+            values,
+            rows,
+            [as_bytes(term) for term in growing.terms[: len(growing.terms)]],
+            east,
+            words,
+        )

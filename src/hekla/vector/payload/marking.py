@@ -11,6 +11,7 @@ from hekla.vector.payload.bounds import float_bounds, whole_bounds
 from hekla.vector.payload.field_index import as_uuid
 from hekla.vector.payload.geo import is_within, latitudes
 from hekla.vector.payload.payload_index import PayloadIndex
+from hekla.vector.payload.stored_index import check_rows
 from hekla.vector.payload.words import words_by
 
 
@@ -27,7 +28,7 @@ def mark(index: PayloadIndex, condition: Condition, words: bitmap.Words) -> bool
         return kind == "text"
     if isinstance(condition, GeoBox | GeoRadius | GeoPolygon) and kind == "geo":
         lat, lon, rows = index.between(*latitudes(condition))
-        mark_rows(rows[is_within(condition, lat, lon)], words)
+        check_rows(mark_rows(rows[is_within(condition, lat, lon)], words))
         return True
     return False
 

@@ -4,15 +4,15 @@ Those in memory begin when they are first asked for; from then on whoever writes
 a reader adds only what a writer has not come to. A collection that nobody filters pays nothing for them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 
 import orjson
 
 from hekla.vector import bitmap
 from hekla.vector.filters import Filter
-from hekla.vector.payload.field_index import SECTION_NAMES, build_field
-from hekla.vector.payload.growing_field import GrowingField, IndexAsOf
+from hekla.vector.payload.flat_index import SECTION_NAMES, joined
+from hekla.vector.payload.growing_field import GrowingField, IndexAsOf, build_field
 from hekla.vector.payload.paths import values_at
 from hekla.vector.payload.payload_index import PayloadIndex
 from hekla.vector.payload.selection import Selector
@@ -25,8 +25,29 @@ from hekla.vector.version import Part, Tail
 _PREFIX = "field."
 
 
-def field_sections(rows: Rows, fields: Mapping[str, FieldSchema]) -> dict[str, AnyArray]:
-    """Return the sections of every payload index over these rows."""
+def field_sections(
+    old: Sequence[Part], kept: Sequence[AnyArray], fields: Mapping[str, FieldSchema]
+) -> dict[str, AnyArray]:
+    """Return the sections of every payload index over these rows of some parts, rising for each. At least one part."""
+    sections: dict[str, AnyArray] = {}
+    indexes = [
+        _segment_indexes(part.source, fields)
+        if isinstance(part.source, Segment)
+        else growing_fields(part.source, fields).as_of(part.rows)
+        for part in old
+    ]
+    for path in fields:
+        flat = [
+            index.flat(len(part.rows)) if isinstance(index, FieldIndex) else index.flat()
+            for part, each in zip(old, indexes, strict=True)
+            for index in [each[path]]
+        ]
+        sections |= {f"{_PREFIX}{path}.{name}": array for name, array in joined(flat, kept).items()}
+    return sections
+
+
+def _built(rows: Rows, fields: Mapping[str, FieldSchema]) -> dict[str, AnyArray]:
+    """Return the sections of payload indexes, reading every payload."""
     if not fields:
         return {}
     payloads = [orjson.loads(rows.payloads.at(row)) for row in range(len(rows))]
@@ -120,7 +141,7 @@ def _segment_indexes(segment: Segment, fields: Mapping[str, FieldSchema]) -> Map
         sections = {path: _of_field(segment.sections, path) for path in fields}
         # A segment older than an index lacks its sections until it is built anew: till then they are in memory.
         older = {path: field for path, field in fields.items() if "present" not in sections[path]}
-        built = field_sections(segment.rows, older)
+        built = _built(segment.rows, older)
         indexes = {path: FieldIndex(field, sections[path] or _of_field(built, path)) for path, field in fields.items()}
         cached = segment.derived["fields"] = (fields, indexes)
     return cached[1]

@@ -38,20 +38,18 @@ class Postings:
         return slice(0, 0) if number < 0 else slice(int(self.row_offsets[number]), int(self.row_offsets[number + 1]))
 
 
-def postings_of(rows_by_term: Mapping[str, Sequence[int]]) -> dict[str, AnyArray]:
-    """Return the sections of these terms. Their rows rise."""
-    encoded = sorted((term.encode("utf-8", "surrogatepass"), rows) for term, rows in rows_by_term.items())
-    terms = [term for term, _ in encoded]
-    return {
-        "terms.offsets": ends_of([len(term) for term in terms]),
-        "terms.text": np.frombuffer(b"".join(terms), np.uint8),
-        "rows.offsets": ends_of([len(rows) for _, rows in encoded]),
-        "rows": np.array([row for _, rows in encoded for row in rows], np.uint32),
-    }
-
-
-def ends_of(lengths: Sequence[int]) -> NDArray[np.uint64]:
+def ends_of(lengths: Sequence[int] | AnyArray) -> NDArray[np.uint64]:
     """Return offsets (n + 1,) from lengths (n,)."""
     offsets = np.zeros(len(lengths) + 1, np.uint64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def as_bytes(term: str) -> bytes:
+    """Return a term as it is stored: UTF-8, halves of pairs and all."""
+    return term.encode("utf-8", "surrogatepass")
+
+
+def as_text(term: bytes) -> str:
+    """Return a stored term."""
+    return term.decode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""A payload index of a segment: sections that lie on disk, each in an order that finds (`field_index.py`)."""
+"""A payload index of a segment: sections that lie on disk, each in an order that finds (`flat_index.py`)."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hekla.kernels.row_marks import mark_between_float, mark_between_whole, mark_rows
+from hekla.vector import bitmap
 from hekla.vector.bitmap import Words
+from hekla.vector.payload.flat_index import FlatIndex, FlatWords
 from hekla.vector.payload.payload_index import RowColumn, WordRows
-from hekla.vector.payload.postings import Postings
+from hekla.vector.payload.postings import Postings, as_bytes, as_text
 from hekla.vector.rows import AnyArray
 from hekla.vector.schema import FieldSchema
 
@@ -46,12 +48,12 @@ class FieldIndex:
     def mark_values(self, low: float, high: float, words: Words) -> None:
         """Mark rows with a number from low to high."""
         between = mark_between_float if self.field.kind == "float" else mark_between_whole
-        between(self.sections["values"], self.sections["values.row"], low, high, words)
+        check_rows(between(self.sections["values"], self.sections["values.row"], low, high, words))
 
     def mark_each(self, values: Collection[int], words: Words) -> None:
         """Mark rows with one of these numbers."""
         for value in values:
-            mark_between_whole(self.sections["values"], self.sections["values.row"], value, value, words)
+            check_rows(mark_between_whole(self.sections["values"], self.sections["values.row"], value, value, words))
 
     def mark_terms(self, terms: Collection[str], words: Words) -> None:
         """Mark rows with one of these terms."""
@@ -59,7 +61,7 @@ class FieldIndex:
         for term in terms:
             span = postings.span(as_bytes(term))
             if span.start < span.stop:
-                mark_rows(postings.rows[span], words)
+                check_rows(mark_rows(postings.rows[span], words))
 
     def places_of(self, term: str, row: int) -> set[int]:
         """Return where a word stands in a row that has it."""
@@ -94,6 +96,22 @@ class FieldIndex:
         sections = self.sections
         return WordRows(self.postings.rows, sections["counts"], starts, ends, sections["lengths"], texts, total)
 
+    def flat(self, rows: int) -> FlatIndex:
+        """Return what is written of the index, over so many rows."""
+        sections, kind = self.sections, self.field.kind
+        present, null, other = (bitmap.to_mask(sections[name], rows) for name in ("present", "null", "other"))
+        if kind == "geo":
+            return FlatIndex(kind, present, null, other, sections["lat"], sections["geo.row"], (), sections["lon"])
+        if kind not in ("keyword", "uuid", "text"):
+            return FlatIndex(kind, present, null, other, sections["values"], sections["values.row"])
+        postings = self.postings
+        numbers = np.repeat(np.arange(len(postings)), np.diff(postings.row_offsets).astype(np.int64))
+        words: FlatWords | None = None
+        if kind == "text":
+            offsets = sections["places.offsets"]
+            words = FlatWords(sections["counts"], offsets, sections["places"], sections["lengths"])
+        return FlatIndex(kind, present, null, other, numbers, postings.rows, postings, None, words)
+
     @cached_property
     def _totals(self) -> tuple[int, int]:
         """Rows with words, and all their words."""
@@ -101,11 +119,7 @@ class FieldIndex:
         return int(np.count_nonzero(lengths)), int(lengths.sum(dtype=np.int64))
 
 
-def as_bytes(term: str) -> bytes:
-    """Return a term as it is stored: UTF-8, halves of pairs and all."""
-    return term.encode("utf-8", "surrogatepass")
-
-
-def as_text(term: bytes) -> str:
-    """Return a stored term."""
-    return term.decode("utf-8", "surrogatepass")
+def check_rows(marked: int) -> None:
+    """Refuse what names a row that is not there. Errors: IndexError, which `telling_damage` looks into."""
+    if marked < 0:
+        raise IndexError("an index names a row past the end of its segment")

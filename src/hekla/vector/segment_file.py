@@ -101,7 +101,7 @@ class SegmentFile:
         """Return the ranges of sections that are read in order, neighbours as one: the system keeps a list of them."""
         ranges: list[tuple[int, int]] = []
         for name, (at, size, *_) in self._places.items():
-            is_graph = name.startswith("dense.") and f"graph.{name.split('.')[1]}" in self._places
+            is_graph = name.startswith("dense.") and f"graph.{name[len('dense.') :].rpartition('.')[0]}" in self._places
             if size and name.startswith(_IN_ORDER) and not is_graph:
                 stop = at + size + -size % PAGE
                 ranges.append((ranges.pop()[0], stop) if ranges and ranges[-1][1] == at else (at, stop))

@@ -65,9 +65,7 @@ class ColdReads:
 class ColdSearch:
     """One search's reads: `between` goes between two calls of the kernel."""
 
-    def __init__(
-        self, blocks: "_Rows", columns: Sequence["_Rows"], neighbours: NDArray[np.uint32] | None
-    ) -> None:
+    def __init__(self, blocks: "_Rows", columns: Sequence["_Rows"], neighbours: NDArray[np.uint32] | None) -> None:
         self._blocks, self._columns, self._neighbours = blocks, columns, neighbours
         self._asked: set[int] = set()
         self._found: set[int] = set()

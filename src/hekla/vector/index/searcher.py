@@ -108,9 +108,7 @@ class Searcher:
         if is_in_memory(graph.blocks):
             return
         columns = (self._originals, self._ids)
-        self._cold = ColdReads(
-            graph.blocks, (space.mean, space.signs, graph.roots), columns, is_small=graph.own != 0
-        )
+        self._cold = ColdReads(graph.blocks, (space.mean, space.signs, graph.roots), columns, is_small=graph.own != 0)
         self._cold.bring_first()
 
     def _constants(self) -> dict[str, Any]:  # Any: compile-time values

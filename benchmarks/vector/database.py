@@ -72,8 +72,9 @@ class Comparison:
         self.results: dict[str, Result] = {name: {} for name in names}
 
     def folder(self, name: str) -> Path:
-        """Return where a database lies."""
-        return environments.cache() / "data" / f"{self.points.stem}-{name}"
+        """Return where a database lies: a place of this run's own, or that of all that keep it."""
+        run_name = "kept" if self.options["is_kept"] else str(os.getpid())
+        return environments.cache() / "data" / f"{self.points.stem}-{name}-{run_name}"
 
     def alive(self) -> list[str]:
         """Return the databases that were built."""

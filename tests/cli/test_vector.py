@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
-from hekla.vector import Collection
+from hekla.vector import Collection, CollectionSchema, VectorSchema
 
 Run = Callable[..., Result]
 TEXT = "A cat sat on the mat.\n\nDogs run in the park.\n\nCats and dogs sleep.\n\nTaxes are due in June.\n"
@@ -187,3 +187,15 @@ def test_what_cannot_be_done_is_refused_in_one_line(notes: str, run: Run, words:
     done = run("vector", *(word.format(notes) for word in words))
     assert done.exit_code == 1
     assert message in " ".join(done.stderr.split())
+
+
+def test_a_search_says_that_its_time_was_over(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    with Collection.create(folder, CollectionSchema({"": VectorSchema(3, "l2")}, sync="off")) as collection:
+        collection.upsert_arrays(np.arange(9000, dtype=np.uint64), np.random.default_rng(1).normal(size=(9000, 3)))
+    search = ("vector", "search", str(folder), "--vector", "[1, 1, 1]", "--json")
+    late, in_time = run(*search, "--deadline", "0"), run(*search, "--deadline", "1000")
+    assert (late.exit_code, in_time.exit_code) == (0, 0)
+    assert "the time was over" in late.stderr
+    assert in_time.stderr == ""
+    assert len(json.loads(late.stdout)) > 0

@@ -30,11 +30,11 @@ class KilledAt(Disk):
 
     def _lose(self) -> None:
         """Leave on disk what a power cut might: of unsynced bytes a part, garbled; of unsynced names the old ones."""
-        for path, at, old in reversed(self._unsynced_writes):
+        for path, at, before in reversed(self._unsynced_writes):
             if path.exists() and self._random.random() < 0.7:
                 with path.open("r+b") as file:
                     file.seek(at)
-                    file.write(old[: self._random.randrange(len(old) + 1)])
+                    file.write(before[: self._random.randrange(len(before) + 1)])
         for path, size in self._synced_bytes.items():
             if not path.exists() or path.stat().st_size <= size:
                 continue

@@ -159,7 +159,7 @@ def killed_while_it_opens(folder: Path, first: int, step: int) -> None:
 
     while True:
         shutil.rmtree(beside, ignore_errors=True)
-        shutil.copytree(folder, beside)
+        shutil.copytree(folder, beside, ignore=shutil.ignore_patterns("*.before-*"))  # what the disk before kept
         _, has_ended = killed(reopen, KilledAt(call, cuts_power=bool(call % 2)))
         with Collection.open(folder, is_read_only=True) as one, Collection.open(beside, is_read_only=True) as other:
             assert state_of(one) == state_of(other)
@@ -195,13 +195,42 @@ def test_killed_at_some_calls_it_keeps_what_it_acknowledged(tmp_path: Path) -> N
     run_to_every_call(tmp_path, range(0, 130, 13), "always", cuts_power=True, step=50)
 
 
+def test_killed_while_an_index_becomes_one_of_another_kind_filters_are_right(tmp_path: Path) -> None:
+    """The manifest has the new kind before the segments have: what they hold of the old one must not be read."""
+    whole = tmp_path / "whole"
+    with Collection.create(whole, schema("off"), has_upkeep=False) as collection:
+        collection.upsert(points(0, 9, 1))
+        collection.create_field("m", FieldSchema("integer"))
+        collection.optimise()
+        expected = state_of(collection)[0]
+    kinds = set()
+    for call in range(100):
+        folder = tmp_path / str(call)
+        shutil.copytree(whole, folder)
+
+        def run(disk: Disk, acknowledge: Callable[[Any], None], folder: Path = folder) -> None:
+            with Collection.open(folder, has_upkeep=False, disk=disk) as collection:
+                collection.create_field("m", FieldSchema("keyword"))
+                acknowledge(0)
+
+        acknowledged, has_ended = killed(run, KilledAt(call))
+        with Collection.open(folder, is_read_only=True) as collection:
+            found, fields = state_of(collection)
+            assert found == expected
+            assert fields["m"] == "keyword" or not acknowledged
+            kinds.add(fields["m"])
+        if has_ended:
+            break
+    assert kinds == {"integer", "keyword"}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("sync", "cuts_power"), [("always", False), ("always", True), ("off", False)])
 def test_killed_at_every_call_and_again_while_opening_it_keeps_what_it_acknowledged(
     tmp_path: Path, sync: SyncPolicy, cuts_power: bool
 ) -> None:
-    assert run_to_every_call(tmp_path, range(1000), sync, cuts_power=cuts_power, step=4)
+    assert run_to_every_call(tmp_path, range(1000), sync, cuts_power=cuts_power, step=12)
 
 
 @pytest.mark.slow

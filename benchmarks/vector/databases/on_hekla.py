@@ -13,6 +13,7 @@ from hekla.vector import (
     Filter,
     Fusion,
     Nearest,
+    Point,
     Range,
     Search,
     VectorSchema,
@@ -32,6 +33,11 @@ class Database:
     def upsert(self, first_id: int, vectors: Array, numbers: Array, texts: Sequence[str]) -> None:
         payloads = [{"n": n, "text": text} for n, text in zip(numbers.tolist(), texts, strict=True)]
         self.collection.upsert_arrays(np.arange(first_id, first_id + len(vectors), dtype=np.uint64), vectors, payloads)
+
+    def upsert_later(self, first_id: int, vectors: Array, numbers: Array, texts: Sequence[str]):
+        rows = zip(vectors, numbers.tolist(), texts, strict=True)
+        points = [Point(first_id + i, {"": v}, {"n": n, "text": text}) for i, (v, n, text) in enumerate(rows)]
+        return self.collection.submit(points)
 
     def build(self) -> None:
         self.collection.wait_settled()

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,6 +39,9 @@ def search(
     ef: Annotated[
         int | None, typer.Option("--ef", min=1, help="Candidates in the graph: more is slower, better.")
     ] = None,
+    deadline: Annotated[
+        float | None, typer.Option("--deadline", min=0, metavar="SECONDS", help="After this, the best found so far.")
+    ] = None,
     model: Model = "embed",
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
@@ -60,7 +64,10 @@ def search(
         else:
             example = _numbers(vector) if vector else _id(like)
             wanted = Search(Nearest(example, using), limit)
-        found = collection.query(_with(wanted, chosen, exact, ef)).points
+        answer = collection.query(replace(_with(wanted, chosen, exact, ef), deadline_s=deadline))
+        found = answer.points
+    if not answer.is_complete:
+        typer.echo("the time was over: these are the best until then", err=True)
     if as_json:
         write_json([{"id": _shown_id(p.id), "score": p.score, "payload": p.payload} for p in found])
     elif not found:
@@ -94,8 +101,6 @@ def _by_text(
 
 
 def _with(wanted: "Search", chosen: "Filter | None", exact: bool, ef: int | None) -> "Search":
-    from dataclasses import replace
-
     inner = tuple(replace(each, is_exact=exact, ef=ef) for each in wanted.prefetch)
     return replace(wanted, filter=chosen, is_exact=exact, ef=ef, prefetch=inner)
 

@@ -3,7 +3,7 @@
 Shapes:  blocks (n, words) u32, full or small; allowed, dead: bitmaps over nodes, u64, or of length 0; best (k,) u64
          of keys.
 Errors:  a bitmap that ends before a node allows it not, and does not say that it is dead.
-Method:  64 nodes, a word of the bitmap, are on their way from memory at a time. The scan is swept with the walk
+Method:  COMING nodes are on their way from memory at a time. The scan is swept with the walk
          (`graph_search`), where it is resumed at STATE_NEXT.
 """
 
@@ -35,6 +35,8 @@ from hekla.lang import (
 )
 from hekla.lang.sweep import Sweep
 
+COMING = 32  # nodes on their way from memory, a power of two
+
 
 @kernel(inline=True)
 def fetch_node(blocks: View[u32, 2], node: index, width: index, *, own: Const):
@@ -49,6 +51,22 @@ def node_measure(blocks: View[u32, 2], node: index, query: View[f32, 1], *, own:
     if own == 0:
         return own_distance(blocks, node, query) + bitcast(f32, blocks[node, ADDED_AT])
     return small_distance(blocks, node, query, own=own) + bitcast(f32, blocks[node, SMALL_ADDED_AT])
+
+
+@kernel(inline=True)
+def offer_node(
+    blocks: View[u32, 2],
+    node: index,
+    query: View[f32, 1],
+    best: MutView[u64, 1],
+    state: MutView[index, 1],
+    *,
+    own: Const,
+):
+    kept = state[STATE_FOUND]
+    key = key_of(node_measure(blocks, node, query, own=own), u32(node))
+    if insert(best, kept, key) < len(best) and kept < len(best):
+        state[STATE_FOUND] = kept + 1
 
 
 @kernel
@@ -68,30 +86,29 @@ def scan_allowed(
     """
     n = blocks.shape[0]
     at = state[STATE_NEXT]
-    waiting = Array[u32, 64](0)
+    coming = Array[u32, COMING](0)
+    told = 0
     done = 0
-    while at < n and done < max_nodes:
+    while at < n and told < max_nodes:
         word = u64(FULL_KEY)
         if len(allowed) > 0:
             word = allowed[at // 64] if at // 64 < len(allowed) else u64(0)
         if at // 64 < len(dead):
             word &= ~dead[at // 64]
-        count = 0
+        if n - at < 64:
+            word &= (u64(1) << u64(n - at)) - 1
         while word != 0:
             node = at + index(i64(trailing_zeros(word)))
             word &= word - 1
-            if node < n:
-                fetch_node(blocks, node, len(query), own=own)
-                waiting[count] = u32(node)
-                count += 1
-        for i in range(count):
-            node = index(waiting[i])
-            distance = node_measure(blocks, node, query, own=own)
-            kept = state[STATE_FOUND]
-            if insert(best, kept, key_of(distance, u32(node))) < len(best) and kept < len(best):
-                state[STATE_FOUND] = kept + 1
-        done += count
+            fetch_node(blocks, node, len(query), own=own)
+            if told - done == COMING:
+                offer_node(blocks, index(coming[done % COMING]), query, best, state, own=own)
+                done += 1
+            coming[told % COMING] = u32(node)
+            told += 1
         at += 64
+    for i in range(done, told):
+        offer_node(blocks, index(coming[i % COMING]), query, best, state, own=own)
     state[STATE_NEXT] = at
     return at >= n
 

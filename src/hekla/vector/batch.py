@@ -1,7 +1,9 @@
 """From what a caller wrote to columns, checked: dimension, finite numbers, ids, payloads that are JSON."""
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,10 @@ def rows_from_points(schema: CollectionSchema, points: Sequence[Point], where: s
     """Return points as columns, the last of those with the same id. Errors: PointError naming the place."""
     _check_count(len(points), where)
     ids = [read_id(point.id, f"{where}[{i}].id") for i, point in enumerate(points)]
+    known_names = schema.vectors.keys() | schema.sparse.keys()
     for i, point in enumerate(points):
         for name in point.vectors:
-            if name not in schema.vectors and name not in schema.sparse:
+            if name not in known_names:
                 known = nearest_name(name, {*schema.vectors, *schema.sparse})
                 raise PointError(f"no vector is named {quoted(name)}", where=f"{where}[{i}].vector", cure=known)
     dense = {
@@ -76,8 +79,31 @@ def rows_from_arrays(
     return last_of_each(Rows(column, dense, sparse, texts))
 
 
+def copied(points: Sequence[Point]) -> list[Point]:
+    """Return points that stay as they are whatever their maker does with his. Errors: PointError for a payload."""
+    return [
+        Point(
+            point.id,
+            {name: _copied(vector) for name, vector in point.vectors.items()},
+            _json(point.payload, f"$.points[{i}].payload"),  # type: ignore[arg-type]  # `payload_column` takes text
+        )
+        for i, point in enumerate(points)
+    ]
+
+
+def _copied(vector: Vector) -> Vector:
+    if isinstance(vector, SparseVector):
+        return SparseVector(np.array(vector.indices), np.array(vector.values))
+    try:
+        return np.array(vector)
+    except ValueError:  # rows of different lengths: refused when it is read
+        return copy.deepcopy(vector)
+
+
 def last_of_each(rows: Rows) -> Rows:
     """Return the rows less those whose id comes again later."""
+    if len(rows) < 2:
+        return rows
     keys = rows.ids.as_keys()
     last = {key: row for row, key in enumerate(keys)}
     return rows if len(last) == len(keys) else rows.take(np.array(sorted(last.values()), np.int64))
@@ -129,8 +155,7 @@ def payload_column(payloads: Iterable[Payload | bytes], where: str) -> Payloads:
         if len(text) > MAX_PAYLOAD_BYTES:
             raise PointError(f"is {len(text)} bytes, the limit is {MAX_PAYLOAD_BYTES}", where=f"{where}[{i}].payload")
         texts.append(b"" if text == b"{}" else text)
-    offsets = np.zeros(len(texts) + 1, np.uint64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    offsets = np.array([0, *accumulate(map(len, texts))], np.uint64)
     return Payloads(offsets, np.frombuffer(b"".join(texts), np.uint8))
 
 

@@ -1,6 +1,8 @@
 """A collection: what `import hekla.vector` gives an application. Any thread."""
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -11,13 +13,14 @@ from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, NotFoundError, nearest_name, quoted
 from hekla.vector import bitmap
-from hekla.vector.batch import payload_column, rows_from_arrays, rows_from_points
+from hekla.vector.batch import copied, payload_column, rows_from_arrays, rows_from_points
 from hekla.vector.damage import telling_damage
 from hekla.vector.dense import graph_options, graph_sections
 from hekla.vector.disk import Disk, telling_of
 from hekla.vector.errors import PointError
 from hekla.vector.execute import allowed_rows, run
 from hekla.vector.filters import Filter
+from hekla.vector.group_commit import GroupCommit
 from hekla.vector.manifest import manifest_path
 from hekla.vector.near import Near, near_in, until_of
 from hekla.vector.opening import FolderLock
@@ -29,12 +32,14 @@ from hekla.vector.ready import load_kernels
 from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, payload_at, record_of, scored_of
 from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
+from hekla.vector.scrolling import rows_in_order
 from hekla.vector.segment import Segment
 from hekla.vector.sparse_index import sparse_sections
 from hekla.vector.store import Changes, SegmentPlan, Store, create_store, open_store
 from hekla.vector.upkeep import Upkeep, merge_once
 from hekla.vector.version import Version
 
+_NO_VECTORS = (int, uuid.UUID, SparseVector)  # queries that are not searched by `Near`
 Selection = Sequence[PointId] | Filter  # which points: by id, or all that a filter holds for
 
 
@@ -75,6 +80,7 @@ class Collection:
         self._store = store
         self._nears: dict[str, tuple[Version, Near | None]] = {}  # by vector, for the version they are of
         self._upkeep = Upkeep(store) if has_upkeep and not store.is_read_only else None
+        self._commits = GroupCommit(store, self._wake)
 
     @classmethod
     def create(
@@ -161,7 +167,19 @@ class Collection:
         The batch is kept whole or not at all, and is on disk (as the schema's `sync` says) when this returns.
         Errors: PointError naming the point; DiskError, and nothing of it is kept.
         """
-        self._write(rows_from_points(self.schema, points))
+        if len(points):
+            self._commits.write(points)
+
+    def submit(self, points: Sequence[Point]) -> "Future[int]":
+        """Begin an `upsert` and return at once: many under way share one sync of the disk.
+
+        The future is done when `upsert` would have returned, and raises what it would have raised; readers see the
+        points then, in the order of the calls. Writes that follow come after it; `flush` waits for all. The points are
+        the caller's again when this returns. It waits where very many are under way. A future that is cancelled before
+        its points are written takes them back. Errors: PointError for a payload that is no JSON; ConflictError if the
+        collection is closed.
+        """
+        return self._commits.submit(copied(points))
 
     def upsert_arrays(
         self,
@@ -171,12 +189,9 @@ class Collection:
     ) -> None:
         """Add points from arrays: ids (n,), vectors (n, dimension) or one such array a name. As `upsert`."""
         named = vectors if isinstance(vectors, Mapping) else {"": vectors}
-        self._write(rows_from_arrays(self.schema, ids, named, payloads))
-
-    def _write(self, rows: Rows) -> None:
+        rows = rows_from_arrays(self.schema, ids, named, payloads)
         if len(rows):
-            self._store.upsert(rows)
-            self._wake()
+            self._commits.write(rows)
 
     def _wake(self) -> None:
         if self._upkeep is not None:
@@ -195,8 +210,7 @@ class Collection:
                 ids = _read_ids(selection)  # of points that are not known, too
             return Changes(deletes=ids)
 
-        self._store.change(decide)
-        self._wake()
+        self._commits.write(decide)
         return gone
 
     def set_payload(self, payload: Payload, selection: Selection) -> int:
@@ -284,8 +298,7 @@ class Collection:
             count = 0 if rows is None else len(rows)
             return Changes(upserts=None if rows is None else changed(rows))
 
-        self._store.change(decide)
-        self._wake()
+        self._commits.write(decide)
         return count
 
     def create_field(self, path: str, field: FieldSchema) -> None:
@@ -334,7 +347,7 @@ class Collection:
         if known is None or known[0] is not version:
             known = self._nears[using] = (version, near_in(version, using))
         near = known[1]
-        if near is None or isinstance(vector, PointId | SparseVector):
+        if near is None or (type(vector) is not np.ndarray and isinstance(vector, _NO_VECTORS)):
             return None
         until = until_of(deadline_s)
         allowed = None if filter_ is None else allowed_rows(version, filter_, "$.filter")
@@ -424,21 +437,12 @@ class Collection:
         if limit < 1:
             raise InputError(f"must be at least 1, got {limit}", where="$.limit")
         version = self._store.version
-        start = -1 if after is None else ids_of([after]).as_keys()[0]
-        keyed: list[tuple[int, int, int]] = []
-        for number, (part, words) in enumerate(
-            zip(version.parts, allowed_rows(version, filter_, "$.filter"), strict=True)
-        ):
-            live = ~part.deleted if words is None else words & ~part.deleted
-            rows = bitmap.members(live, len(part.rows))
-            keys = part.rows.ids.take(rows).as_keys()
-            later = sorted((key, number, row) for key, row in zip(keys, rows.tolist(), strict=True) if key >= start)
-            keyed += later[: limit + 1]
-        keyed.sort()
-        page = [record_of(version.parts[n].rows, row, wanted, version.schema) for _, n, row in keyed[:limit]]
-        if len(keyed) <= limit:
+        start = None if after is None else read_id(after, "$.after")
+        found = rows_in_order(version, allowed_rows(version, filter_, "$.filter"), start, limit + 1)
+        page = [record_of(version.parts[n].rows, row, wanted, version.schema) for n, row in found[:limit]]
+        if len(found) <= limit:
             return page, None
-        _, number, row = keyed[limit]
+        number, row = found[limit]
         return page, version.parts[number].rows.ids.at(row)
 
     @telling_damage
@@ -480,7 +484,11 @@ class Collection:
         return is_settled
 
     def flush(self) -> None:
-        """Return once everything written is on disk, whatever the schema's `sync`. Errors: DiskError."""
+        """Return once everything written, and all that was submitted, is on disk, whatever the schema's `sync`.
+
+        What was submitted and refused says so itself. Errors: DiskError.
+        """
+        self._commits.settle()
         self._store.sync()
 
     def verify(self) -> list[str]:
@@ -496,6 +504,7 @@ class Collection:
 
     def close(self) -> None:
         """Stop upkeep, seal what is in memory, give the folder free. A second call does nothing. Errors: DiskError."""
+        self._commits.close()
         if self._upkeep is not None:
             self._upkeep.stop()
             self._upkeep = None

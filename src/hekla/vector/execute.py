@@ -65,7 +65,7 @@ def _hits(version: Version, search: Search, where: str, until: float | None) -> 
         if isinstance(search.query, Fusion):
             return _above(version, search, fused(lists, search.query, search.limit + search.offset))
         if isinstance(search.query, Formula):
-            return _above(version, search, _rescored(version, search, search.query, lists, f"{where}.query"))
+            return _above(version, search, _rescored(version, search, search.query, lists, f"{where}.query", until))
         allowed = _only(version, lists)
     elif isinstance(search.query, Fusion | Formula):
         raise InputError("fusions and formulas join prefetches, and there are none", where=f"{where}.prefetch")
@@ -93,11 +93,13 @@ def _only(version: Version, lists: Sequence[Hits]) -> Allowed:
     return [bitmap.of_rows(np.concatenate(found), len(part.rows)) for part, found in each]
 
 
-def _rescored(version: Version, search: Search, query: Formula, lists: Sequence[Hits], where: str) -> Hits:
+def _rescored(
+    version: Version, search: Search, query: Formula, lists: Sequence[Hits], where: str, until: float | None
+) -> Hits:
     from hekla.vector.formula import rescored  # few searches have a formula
 
     scores = [_scores(version, each, hits) for each, hits in zip(search.prefetch, lists, strict=True)]
-    return rescored(version, lists, scores, query, search.limit + search.offset, where)
+    return rescored(version, lists, scores, query, search.limit + search.offset, where, until)
 
 
 def _metric_query(search: Search) -> Nearest | Diverse | Recommend | None:
@@ -172,7 +174,7 @@ class _Run:
                 raise InputError(f"must be 0 to {most}, got {value}", where=f"{self._where}.{name}")
         limit, self._limit = self._limit, max(wanted, 1)
         candidates = _above(self._version, self._search, self._nearest(Nearest(query.vector, query.using)))
-        return diversified(self._version, candidates, query.using, query.diversity, limit)
+        return diversified(self._version, candidates, query.using, query.diversity, limit, self._until)
 
     def _near(self, vector: AnyArray, using: str, limit: int) -> Hits:
         search, version = self._search, self._version

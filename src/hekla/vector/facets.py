@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from heapq import nsmallest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def facet_counts(
         live = ~part.deleted if words is None else words & ~part.deleted
         index = indexes_of(part, version.schema)[path]
         counts.update(_counts(index, bitmap.to_mask(live, len(part.rows))))
-    return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:limit]
+    return nsmallest(limit, counts.items(), key=lambda item: (-item[1], str(item[0])))
 
 
 def _counts(index: PayloadIndex, live: NDArray[np.bool_]) -> Mapping[str | int, int]:
@@ -36,8 +37,14 @@ def _counts(index: PayloadIndex, live: NDArray[np.bool_]) -> Mapping[str | int, 
         return dict(index.term_counts(live).items())
     values, rows = index.numbers()
     kept = live[rows]
-    # A row may have a value twice: it counts once.
-    pairs = np.unique(np.stack([values[kept], rows[kept].astype(np.int64)]), axis=1)
-    found, times = np.unique(pairs[0], return_counts=True)
+    values, rows = values[kept], rows[kept]
+    order = np.argsort(values, kind="stable")  # of one value, the rows rise
+    values, rows = values[order], rows[order]
+    is_new = np.ones(len(values), np.bool_)
+    is_new[1:] = values[1:] != values[:-1]
+    is_counted = is_new.copy()
+    is_counted[1:] |= rows[1:] != rows[:-1]  # a row may have a value twice: it counts once
+    firsts = np.flatnonzero(is_new)
+    times = np.add.reduceat(is_counted, firsts, dtype=np.int64) if len(firsts) else firsts
     is_bool = index.field.kind == "bool"
-    return {(bool(v) if is_bool else v): n for v, n in zip(found.tolist(), times.tolist(), strict=True)}
+    return {(bool(v) if is_bool else v): n for v, n in zip(values[firsts].tolist(), times.tolist(), strict=True)}

@@ -1,7 +1,9 @@
 """Scores of a formula: what prefetches found, scored by an expression over their scores and the payloads."""
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,16 +30,18 @@ from hekla.vector.expressions import (
     check_expression,
 )
 from hekla.vector.filters import Condition, Filter, HasId, moment
-from hekla.vector.hits import Hits, best_of, joined
+from hekla.vector.hits import NO_HITS, Hits, best_of, joined
 from hekla.vector.payload.geo import distance_m
 from hekla.vector.payload.part_fields import select
 from hekla.vector.payload.paths import values_at
+from hekla.vector.point import PointId
 from hekla.vector.queries import Formula
 from hekla.vector.version import Version
 
 F64 = NDArray[np.float64]
 At = NDArray[np.int64]  # which of the hits an expression is computed for
 Json = Any  # a value of a JSON document
+_AT_ONCE = 1024  # points between two looks at the clock
 _FOLDS: Mapping[str, Callable[[F64, F64], F64]] = {"sum": np.add, "max": np.fmax, "min": np.fmin}
 _FUNCTIONS: Mapping[str, Callable[[F64], F64]] = {
     "neg": np.negative,
@@ -51,10 +55,17 @@ _FUNCTIONS: Mapping[str, Callable[[F64], F64]] = {
 
 
 def rescored(
-    version: Version, lists: Sequence[Hits], scores: Sequence[F64], query: Formula, limit: int, where: str
+    version: Version,
+    lists: Sequence[Hits],
+    scores: Sequence[F64],
+    query: Formula,
+    limit: int,
+    where: str,
+    until: float | None = None,
 ) -> Hits:
     """Return what any list found, by the formula's score, best first. `scores`: of each hit of each list.
 
+    until: `time.perf_counter()` after which what was scored is all, and flagged; the lists' first ones come first.
     Errors: InputError naming the point where a value is missing or a result is not finite.
     """
     check_expression(query.expression, f"{where}.formula")
@@ -69,19 +80,25 @@ def rescored(
         column = np.full(len(hits), np.nan)  # NaN: not found by this prefetch
         column[np.searchsorted(keys, each.keys())] = theirs
         columns.append(column)
+    places = np.concatenate([np.arange(len(each)) for each in lists])[first]
+    order = np.argsort(places, kind="stable")  # a list's best ones first, for the case that time runs out
+    points = _Points(version, hits, columns, query.defaults, where)
+    scored: list[Hits] = []
+    for begin in range(0, len(order), _AT_ONCE):
+        if scored and until is not None and time.perf_counter() > until:
+            scored.append(replace(NO_HITS, is_complete=False))
+            break
+        at = order[begin : begin + _AT_ONCE]
+        scored.append(replace(hits.take(at), rank=_ranks(points, query, at, where)))
+    return best_of([*scored, replace(NO_HITS, is_complete=found.is_complete)], limit)
+
+
+def _ranks(points: "_Points", query: Formula, at: At, where: str) -> F64:
     with np.errstate(all="ignore"):  # checked here, where it can be said for which point
-        wide = _Points(version, hits, columns, query.defaults, where).of(query.expression, np.arange(len(hits)))
+        wide = points.of(query.expression, at)
         result = wide.astype(np.float32)
-    _refuse(~np.isfinite(result), wide, "the formula gives {} for point {}", version, hits, f"{where}.formula")
-    ranks = -result.astype(np.float64)
-    return best_of([Hits(hits.part, hits.row, ranks, found.is_complete)], limit)
-
-
-def _refuse(wrong: NDArray[np.bool_], values: F64, text: str, version: Version, hits: Hits, where: str) -> None:
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        id_ = version.parts[int(hits.part[at])].rows.ids.at(int(hits.row[at]))
-        raise InputError(text.format(f"{values[at]:g}", id_), where=where, cure="formulas give finite numbers")
+    points.refuse(~np.isfinite(result), wide, at, "the formula gives {} for point {}", f"{where}.formula")
+    return -result.astype(np.float64)
 
 
 class _Points:
@@ -185,7 +202,7 @@ class _Points:
             value = self._at_path(hit, path)
             number = None if value is None else read(value)
             if number is None:
-                id_ = self._version.parts[int(self._hits.part[hit])].rows.ids.at(int(self._hits.row[hit]))
+                id_ = self._id(hit)
                 got = "nothing" if value is None else quoted(value)
                 cure = f"give {quoted(path)} in `defaults`" if value is None else f"filter for points with {what} there"
                 problem = f"expected {what} at {quoted(path)} of point {id_}, got {got}"
@@ -204,9 +221,18 @@ class _Points:
         return found[0] if len(found) == 1 else found or None
 
     def _finite(self, values: F64, name: str, at: At) -> F64:
-        hits = self._hits.take(at)
-        _refuse(~np.isfinite(values), values, name + " gives {} for point {}", self._version, hits, self._where)
+        self.refuse(~np.isfinite(values), values, at, name + " gives {} for point {}", f"{self._where}.formula")
         return values
+
+    def refuse(self, wrong: NDArray[np.bool_], values: F64, at: At, text: str, where: str) -> None:
+        """Say what is wrong with a value of a hit, if anything is. Errors: InputError."""
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            problem = text.format(f"{values[i]:g}", self._id(int(at[i])))
+            raise InputError(problem, where=where, cure="formulas give finite numbers")
+
+    def _id(self, hit: int) -> PointId:
+        return self._version.parts[int(self._hits.part[hit])].rows.ids.at(int(self._hits.row[hit]))
 
 
 def _number(value: Json) -> float | None:

@@ -69,3 +69,14 @@ class IdLookup:
             for i in np.flatnonzero(ids.is_uuid).tolist():
                 found[i] = self._row_of_uuid((int(ids.high[i]) << 64) + int(ids.low[i]))
         return found
+
+    def rows_from(self, start: Ids) -> tuple[AnyArray, AnyArray]:
+        """Return the rows in the order of their ids, from one id on: of numbers, then of UUIDs."""
+        numbers = self._number_rows[: 0 if start.is_uuid[0] else None]
+        if len(numbers):
+            numbers = numbers[int(np.searchsorted(self._numbers, start.low[0])) :]
+        if not self._has_uuids or not start.is_uuid[0]:
+            return numbers, self._uuid_rows if self._has_uuids else numbers[:0]
+        first = int(np.searchsorted(self._high, start.high[0]))
+        last = int(np.searchsorted(self._high, start.high[0], "right"))
+        return numbers, self._uuid_rows[first + int(np.searchsorted(self._low[first:last], start.low[0])) :]

@@ -161,10 +161,11 @@ class Log:
         try:
             self._disk.append(self._descriptor, self.path, at, record)
         except DiskError as error:
+            refused = DiskError(error.message, where=f"{self.path}: batch {self._next}", cure=error.cure)
             if self._disk.size(self._descriptor) != at:
-                self._broken = error  # half a record could not be taken back: none may follow it
+                self._broken = refused  # half a record could not be taken back: none may follow it
             self._room_until = at
-            raise DiskError(error.message, where=f"{self.path}: batch {self._next}", cure=error.cure) from error
+            raise refused from error
         self.bytes = at + len(record)
         if self.bytes > self._room_until:
             self._make_room(len(record))

@@ -3,7 +3,9 @@
 Carbonell and Goldstein, "The Use of MMR, Diversity-Based Reranking", SIGIR 1998, section 2.
 """
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +19,14 @@ F64 = NDArray[np.float64]
 MAX_CANDIDATES = 16_384
 
 
-def diversified(version: Version, candidates: Hits, using: str, diversity: float, limit: int) -> Hits:
+def diversified(
+    version: Version, candidates: Hits, using: str, diversity: float, limit: int, until: float | None = None
+) -> Hits:
     """Return `limit` of the candidates, best first, each chosen with regard to those before it.
 
     Of those left, next comes the one with the greatest (1 - diversity) * relevance - diversity * likeness to the most
     like of the chosen. Both are minus the rank: what the ranks of a metric have in common does not change the order.
+    until: `time.perf_counter()` after which what is chosen is all, and flagged.
     """
     if not len(candidates):
         return candidates
@@ -35,6 +40,8 @@ def diversified(version: Version, candidates: Hits, using: str, diversity: float
         is_left[chosen[-1]] = False
         if len(chosen) >= min(limit, len(candidates)):
             return candidates.take(np.array(chosen))
+        if until is not None and time.perf_counter() > until:
+            return replace(candidates.take(np.array(chosen)), is_complete=False)
         nearest = np.maximum(nearest, likeness(chosen[-1]))
         marginal = np.where(is_left, (1 - diversity) * relevance - diversity * nearest, -np.inf)
         chosen.append(int(np.argmax(marginal)))

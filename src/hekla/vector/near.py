@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hekla.base.errors import InputError
-from hekla.kernels.answer import ANSWER_COUNT, ANSWER_IS_ZERO, ANSWER_WORDS, PART_SHIFT
+from hekla.kernels.answer import ANSWER_COUNT, ANSWER_IS_ZERO, PART_SHIFT
 from hekla.kernels.graph_state import LATE, REFUSED
 from hekla.kernels.measures import ROOT, SAME
 from hekla.vector import bitmap
@@ -32,7 +32,6 @@ from hekla.vector.version import Part, Version
 MAX_LIMIT = 1_000_000
 Allowed = list[bitmap.Words | None]  # for each part; None: all of its live rows
 _ROW = (1 << PART_SHIFT) - 1
-_NOTHING = np.zeros(ANSWER_WORDS, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ class Near:
             step = self._into(answer, read_vector(self._vector, vector, where)[0], k, ef, allowed, until, is_exact)
         if step == REFUSED:
             raise PointError("has a length past what f32 holds", where=where)
-        count = int(answer.answered[ANSWER_COUNT])
+        count = answer.answered.item(ANSWER_COUNT)
         scores = _listed(answer.scores, offset, count)
         if wanted is ID_ONLY and not self._has_uuids:
             points = scored_points(_listed(answer.known, offset, count), scores)
@@ -119,7 +118,7 @@ class Near:
         step = self._into(answer, stored, k, ef, allowed, until, is_exact)
         if step == REFUSED:
             raise PointError("has a length past what f32 holds", where=where)
-        count = int(answer.answered[ANSWER_COUNT])
+        count = answer.answered.item(ANSWER_COUNT)
         places = answer.places[:count]
         found = Hits(places >> PART_SHIFT, places & _ROW, answer.ranks[:count].astype(np.float64), step != LATE)
         self._idle.append(answer)
@@ -143,7 +142,7 @@ class Near:
         is_exact: bool,
     ) -> int:
         """Fill an answer; return the last step that was not DONE, or DONE."""
-        answer.answered[:] = _NOTHING
+        answer.answered.fill(0)
         result = 0
         for reader in self._readers:
             some = None if allowed is None else allowed[reader.number]

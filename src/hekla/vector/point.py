@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -57,21 +56,20 @@ class ScoredPoint:
 
 
 def scored_points(ids: Sequence[PointId], scores: Sequence[float]) -> list[ScoredPoint]:
-    """Return points found, without payload and vectors: half the time of as many calls of the class."""
-    points = list(map(_new_object, repeat(ScoredPoint, len(ids))))
-    for point, id_, score in zip(points, ids, scores, strict=True):
-        _set_id(point, id_)
-        _set_score(point, score)
-        _set_payload(point, None)
-        _set_vectors(point, None)
-    return points
+    """Return points found, without payload and vectors: in a third of the time that the class takes."""
+    points = list(map(_Draft, ids, scores))
+    for point in points:
+        point.__class__ = ScoredPoint  # type: ignore[assignment]  # of the same members: see _Draft
+    return points  # type: ignore[return-value]
 
 
-# The members themselves: what the class's own __init__ reaches by way of object.__setattr__, as it is frozen.
-_new_object = object.__new__
-_set_id, _set_score, _set_payload, _set_vectors = (
-    getattr(ScoredPoint, name).__set__ for name in ("id", "score", "payload", "vectors")
-)
+class _Draft:
+    """A scored point that can still be written: a frozen class writes each member by a call of its own."""
+
+    __slots__ = ScoredPoint.__slots__
+
+    def __init__(self, id_: PointId, score: float) -> None:
+        self.id, self.score, self.payload, self.vectors = id_, score, None, None
 
 
 def read_id(value: object, where: str) -> PointId:

@@ -40,7 +40,7 @@ class Ids:
 
     def as_keys(self) -> list[int]:
         """Return each id as one number, by which it is found again."""
-        if not self.is_uuid.any():
+        if not np.count_nonzero(self.is_uuid):
             numbers: list[int] = self.low.tolist()
             return numbers
         rows = zip(self.low.tolist(), self.high.tolist(), self.is_uuid.tolist(), strict=True)
@@ -171,7 +171,7 @@ class Rows:
 def columns(rows: Rows) -> Iterator[tuple[str, AnyArray]]:
     """Yield every column by the name it has in logs and segments."""
     yield "id.low", rows.ids.low
-    if rows.ids.is_uuid.any():
+    if np.count_nonzero(rows.ids.is_uuid):
         yield "id.high", rows.ids.high
         yield "id.is_uuid", rows.ids.is_uuid
     for name, dense in rows.dense.items():

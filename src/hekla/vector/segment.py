@@ -51,6 +51,10 @@ class Segment:
         """Return the row of each id, -1 where it is not here, deleted or not."""
         return self._lookup.rows(ids)
 
+    def rows_from(self, start: Any) -> tuple[AnyArray, AnyArray]:  # Any: Ids
+        """Return the rows in the order of their ids, from one id on: of numbers, then of UUIDs."""
+        return self._lookup.rows_from(start)
+
     def row_of(self, key: int) -> int:
         """Return the row of one id, as `Ids.as_keys` has it; -1 where it is not here, deleted or not."""
         return self._lookup.row_of(key)

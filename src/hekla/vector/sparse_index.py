@@ -66,23 +66,32 @@ class GrowingSparse:
         self._rows = 0
         self._adding = Lock()
 
-    def follow(self, rows: Rows) -> None:
-        """Add the rows that are not yet in."""
-        if self._rows >= len(rows):
-            return
+    def take(self, new: Rows, first: int) -> bool:
+        """Add rows, the first of which has this number; False, and nothing, where some before lack."""
         with self._adding:
-            first, column = self._rows, rows.sparse[self._name]
-            if first >= len(rows):
-                return
-            ends = column.offsets[first : len(rows) + 1].astype(np.int64)
-            begin = int(ends[0])
-            self._owner.extend(np.repeat(np.arange(first, len(rows), dtype=np.uint32), np.diff(ends)))
-            for pair, dimension in enumerate(column.indices[begin : int(ends[-1])].tolist(), begin):
-                pairs = self._pairs_of.get(dimension)
-                if pairs is None:
-                    pairs = self._pairs_of[dimension] = GrowingArray(np.uint32, room=4)
-                pairs.append(pair)
-            self._rows = len(rows)
+            if self._rows == first:
+                self._add(new, 0)
+            return self._rows >= first + len(new)
+
+    def follow(self, rows: Rows) -> None:
+        """Add the rows that are not yet in, of all there are."""
+        if self._rows < len(rows):
+            with self._adding:
+                if self._rows < len(rows):
+                    self._add(rows, self._rows)
+
+    def _add(self, rows: Rows, first: int) -> None:
+        column, row = rows.sparse[self._name], self._rows
+        ends = column.offsets[first : len(rows) + 1].astype(np.int64)
+        dimensions = column.indices[int(ends[0]) : int(ends[-1])].tolist()
+        begin = len(self._owner)
+        self._owner.extend(np.repeat(np.arange(row, row + len(ends) - 1, dtype=np.uint32), np.diff(ends)))
+        for pair, dimension in enumerate(dimensions, begin):
+            pairs = self._pairs_of.get(dimension)
+            if pairs is None:
+                pairs = self._pairs_of[dimension] = GrowingArray(np.uint32, room=4)
+            pairs.append(pair)
+        self._rows = row + len(ends) - 1
 
     def as_of(self, rows: Rows, dimensions: NDArray[np.uint32]) -> DimensionRows:
         """Return which of these rows, the first there are, have these dimensions."""

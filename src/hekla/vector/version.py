@@ -29,8 +29,11 @@ class Finder(Protocol):
 class Follower(Protocol):
     """Something kept over rows that grow."""
 
+    def take(self, new: Rows, first: int) -> bool:
+        """Take in rows, `first` being the number of the first; False, and nothing, where some before lack."""
+
     def follow(self, rows: Rows) -> None:
-        """Take in the rows that are new since the last time."""
+        """Take in what is new of all rows there are."""
 
 
 class Tail:
@@ -48,9 +51,9 @@ class Tail:
         self.growing.extend(rows)
         self._row_of.update(zip(keys, range(first, first + len(keys)), strict=True))
         if self.followers:
-            now = self.growing.view()
             for follower in list(self.followers.values()):
-                follower.follow(now)
+                if not follower.take(rows, first):
+                    follower.follow(self.growing.view())
 
     def row_of(self, key: int) -> int:
         """Return the last row of an id, ABSENT where there is none."""

@@ -268,7 +268,7 @@ def test_the_methods_are_the_same() -> None:
     assert remote == waiting
     assert remote.items() <= embedded.items()
     # On a server these are the server's business.
-    missing = {"status", "optimise", "wait_settled", "flush", "verify", "snapshot", "close", "edit_payload"}
+    missing = {"status", "optimise", "wait_settled", "flush", "submit", "verify", "snapshot", "close", "edit_payload"}
     assert embedded.keys() - remote.keys() == missing
 
 

@@ -69,9 +69,8 @@ def prepare(engine: TextEngine, wish: TextWish, terms: Terms, ids: Sequence[Requ
         )
         _check(engine, wish, request)
         if wish.grammar is not None and written.grammar is not None:
-            _check(
-                engine, wish, replace(request, grammar=wish.grammar)
-            )  # which nothing will be held to, wrong or right
+            # Nothing will be held to the form: it is refused all the same where it is wrong.
+            _check(engine, wish, replace(request, grammar=wish.grammar))
         for answer in range(wish.answers):
             seed = wish.sampling.seed
             # Answers to one prompt differ, and the same seed gives the same ones again.

@@ -23,6 +23,7 @@ from hekla.vector.schema import FieldSchema
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_FEW_POINTS = 16  # are copied sooner than a thread is woken
 
 
 class AsyncCollection:
@@ -47,8 +48,11 @@ class AsyncCollection:
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: work(*args, **more))
 
     async def upsert(self, points: Sequence[Point]) -> None:
-        """Add points, in place of those with their ids."""
-        await self._run(self._collection.upsert, points)
+        """Add points, in place of those with their ids. Those that are awaited at the same time share a sync."""
+        if isinstance(self._collection, Collection) and len(points) <= _FEW_POINTS:
+            await asyncio.wrap_future(self._collection.submit(points))
+        else:
+            await self._run(self._collection.upsert, points)
 
     async def upsert_arrays(
         self,

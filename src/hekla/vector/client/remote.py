@@ -121,9 +121,8 @@ class RemoteCollection:
 
     def query(self, search: Search, wanted: Wanted = WITH_PAYLOAD) -> SearchResult:
         """Return what a search finds."""
-        query = "" if search.deadline_s is None else f"timeout={search.deadline_s}"
-        body = {**search_json(search), **wanted_json(wanted)}
-        answer = self._ask("POST", "points", "query", body=body, query=query)
+        body = {**search_json(search), **wanted_json(wanted), "deadline_s": search.deadline_s}
+        answer = self._ask("POST", "points", "query", body=body)
         is_complete = answer.headers.get("hekla-complete") != "false"
         return SearchResult([scored_from(point) for point in answer.result["points"]], is_complete)
 
@@ -132,6 +131,7 @@ class RemoteCollection:
     ) -> list[tuple[Any, list[ScoredPoint]]]:
         """Return the best points of the best groups: (value at path `by`, points). Any: the payload's value."""
         body = {**search_json(search), **wanted_json(wanted), "group_by": by, "limit": groups, "group_size": group_size}
+        body |= {"deadline_s": search.deadline_s}
         body.pop("offset", None)
         found = self._ask("POST", "points", "query", "groups", body=body).result["groups"]
         return [(group["id"], [scored_from(point) for point in group["hits"]]) for group in found]

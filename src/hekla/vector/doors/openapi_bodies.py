@@ -71,8 +71,9 @@ _PLAIN: Mapping[str, Json] = {
     "params": _PARAMS,
     "score_threshold": _NUMBER,
 }
+_DEADLINE = {"deadline_s": {"type": "number", "description": "after so many seconds, the best so far: hekla-complete"}}
 _PREFETCH = _list_of(_object(("query",), **_PLAIN))
-_SEARCH = _object(**_PLAIN, offset=_WHOLE, prefetch=_PREFETCH, **_WANTED)
+_SEARCH = _object(**_PLAIN, **_DEADLINE, offset=_WHOLE, prefetch=_PREFETCH, **_WANTED)
 _FIELD = _object(("field_name", "field_schema"), field_name=_TEXT, field_schema={"anyOf": [_TEXT, {"type": "object"}]})
 _MATRIX = _object(filter=_FILTER, sample=_WHOLE, limit=_WHOLE, using=_TEXT)
 _SIZE = _object(("size", "distance"), size=_WHOLE, distance={"enum": ["Cosine", "Dot", "Euclid", "Manhattan"]})
@@ -98,7 +99,7 @@ BODIES: Mapping[tuple[str, str], Json] = {
     ("POST", "/points/query"): _SEARCH,
     ("POST", "/points/query/batch"): _object(("searches",), searches=_list_of(_SEARCH)),
     ("POST", "/points/query/groups"): _object(
-        ("group_by",), **_PLAIN, prefetch=_PREFETCH, group_by=_TEXT, group_size=_WHOLE, **_WANTED
+        ("group_by",), **_PLAIN, **_DEADLINE, prefetch=_PREFETCH, group_by=_TEXT, group_size=_WHOLE, **_WANTED
     ),
     ("POST", "/points/scroll"): _object(
         filter=_FILTER, limit={"type": "integer", "minimum": 1}, offset=_ID, order_by=_ANY, **_WANTED

@@ -53,10 +53,11 @@ class QueryReader:
         offset = fields.whole("offset", 0) if has_offset else 0
         filter_ = read_filter(fields.get("filter"), fields.place("filter"))
         threshold = fields.number("score_threshold")
+        own_s = fields.number("deadline_s")
         fields.ignore("shard_key")
         if query is None:
             return None
-        return Search(query, limit, offset, filter_, prefetch, threshold, *params, deadline_s)
+        return Search(query, limit, offset, filter_, prefetch, threshold, *params, sooner(deadline_s, own_s))
 
     def _prefetches(self, fields: Fields, depth: int) -> tuple[Search, ...]:
         given = fields.get("prefetch")
@@ -205,6 +206,12 @@ class QueryReader:
             context = tuple((fetched(p, query.using), fetched(n, query.using)) for p, n in query.context)
             return Discover(target, context, query.using)
         raise InputError("goes with queries that name points", where=place.where)
+
+
+def sooner(one_s: float | None, other_s: float | None) -> float | None:
+    """Return the shorter of two times, none of which need be there."""
+    given = [max(0.0, each) for each in (one_s, other_s) if each is not None]
+    return min(given) if given else None
 
 
 def read_order(value: Json, where: str) -> OrderBy:

@@ -16,7 +16,7 @@ from hekla.vector.doors import vectors_pb2 as pb
 from hekla.vector.doors.desk import Desk
 from hekla.vector.doors.filter_json import read_filter
 from hekla.vector.doors.json_fields import Fields, read_json
-from hekla.vector.doors.query_json import QueryReader
+from hekla.vector.doors.query_json import QueryReader, sooner
 from hekla.vector.errors import PointError
 from hekla.vector.filters import Filter
 from hekla.vector.point import Payload, Point, PointId, SparseVector, Vector
@@ -68,7 +68,8 @@ class VectorRpcs:
         return pb.WriteResponse(points=scope.collection.delete(scope.selection(selection)))
 
     def _query(self, request: pb.QueryRequest, caller: Caller, deadline_s: float) -> Message:
-        left_s = max(0.0, deadline_s - time.monotonic())
+        own_s = request.deadline_s if request.HasField("deadline_s") else None
+        left_s = sooner(deadline_s - time.monotonic(), own_s)
         reader = QueryReader(
             self._desk.inference(), lambda name, id_, using: self._desk.vector_of(name, caller, id_, using)
         )

@@ -134,16 +134,18 @@ class Search(_message.Message):
     def __init__(self, vector: _Optional[_Union[Vector, _Mapping]] = ..., id: _Optional[_Union[PointId, _Mapping]] = ..., words: _Optional[_Union[Words, _Mapping]] = ..., document: _Optional[_Union[Document, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., json: _Optional[str] = ..., using: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., filter: _Optional[str] = ..., prefetch: _Optional[_Iterable[_Union[Search, _Mapping]]] = ..., score_threshold: _Optional[float] = ..., ef: _Optional[int] = ..., exact: _Optional[bool] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "search", "with_payload", "with_vectors")
+    __slots__ = ("collection", "search", "with_payload", "with_vectors", "deadline_s")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     SEARCH_FIELD_NUMBER: _ClassVar[int]
     WITH_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     WITH_VECTORS_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_S_FIELD_NUMBER: _ClassVar[int]
     collection: str
     search: Search
     with_payload: bool
     with_vectors: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, collection: _Optional[str] = ..., search: _Optional[_Union[Search, _Mapping]] = ..., with_payload: _Optional[bool] = ..., with_vectors: _Optional[_Iterable[str]] = ...) -> None: ...
+    deadline_s: float
+    def __init__(self, collection: _Optional[str] = ..., search: _Optional[_Union[Search, _Mapping]] = ..., with_payload: _Optional[bool] = ..., with_vectors: _Optional[_Iterable[str]] = ..., deadline_s: _Optional[float] = ...) -> None: ...
 
 class ScoredPoint(_message.Message):
     __slots__ = ("id", "score", "payload", "vectors")

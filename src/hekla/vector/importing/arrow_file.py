@@ -91,6 +91,7 @@ class ArrowSource(_Table):
         """Yield the rows."""
         try:
             for batch in self._batches:
+                batch.validate(full=True)  # lengths and offsets that lead out of a mapped file end the process
                 for first in range(0, batch.num_rows, points):
                     yield self._chunk(batch.slice(first, points))
         except self._errors as error:

@@ -4,7 +4,10 @@ In .npz the vectors are the array named `vectors`, or the only one with two axes
 An archive's members are read as streams: it is never in memory as a whole.
 """
 
+import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +19,23 @@ from hekla.vector.errors import DamagedError, PointError
 from hekla.vector.importing.source import Arrays, Names
 from hekla.vector.rows import AnyArray
 
+# What NumPy and zipfile raise of bytes that no writer of theirs wrote: headers are parsed as Python.
+_UNREADABLE = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 class NpySource:
     """A .npy file, mapped. Errors: DamagedError; PointError for what is no array of vectors."""
@@ -23,7 +43,7 @@ class NpySource:
     def __init__(self, path: Path, names: Names) -> None:
         try:
             self._array: AnyArray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+        except _UNREADABLE as error:
             raise DamagedError(f"is no .npy file of numbers: {error}", where=str(path)) from error
         if self._array.ndim != 2:
             raise PointError(f"expected an array (points, dimension), got {self._array.shape}", where=str(path))
@@ -43,12 +63,12 @@ class _Member:
 
     def __init__(self, archive: zipfile.ZipFile, name: str, where: str) -> None:
         self._where = f"{where}: {name}"
-        self._file: IO[bytes] = archive.open(f"{name}.npy")
         try:
+            self._file: IO[bytes] = archive.open(f"{name}.npy")
             version = npy.read_magic(self._file)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             self.shape, is_fortran, self._dtype = read(self._file)
-        except ValueError as error:
+        except _UNREADABLE as error:
             raise DamagedError(f"is no array: {error}", where=self._where) from error
         if is_fortran and len(self.shape) > 1:
             raise PointError("is in Fortran order", where=self._where, cure="save it with np.ascontiguousarray")
@@ -58,14 +78,14 @@ class _Member:
     def take(self, rows: int) -> AnyArray:
         """Return the next rows. Errors: DamagedError where the file breaks off."""
         shape = (rows, *self.shape[1:])
-        wanted = int(np.prod(shape, dtype=np.int64)) * self._dtype.itemsize
+        wanted = math.prod(shape) * self._dtype.itemsize
         try:
             data = self._file.read(wanted)
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        except _UNREADABLE as error:
             raise DamagedError(f"cannot be read: {error}", where=self._where) from error
         if len(data) != wanted:
             raise DamagedError("breaks off", where=self._where)
-        return np.frombuffer(data, self._dtype).reshape(shape)
+        return np.frombuffer(data, self._dtype).reshape(shape) if data else np.zeros(shape, self._dtype)
 
 
 class NpzSource:
@@ -75,7 +95,7 @@ class NpzSource:
         where = str(path)
         try:
             archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
+        except _UNREADABLE as error:
             raise DamagedError(f"is no .npz file: {error}", where=where) from error
         found = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         wanted = names.vector or ("vectors" if "vectors" in found else "")

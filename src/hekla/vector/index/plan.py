@@ -11,8 +11,8 @@ import enum
 import math
 from dataclasses import dataclass
 
-HOP_US = 0.45  # a block of 128-d: the wait for it, its estimates, the list
-SCAN_US = 0.03  # an own vector of 128-d, 64 on their way from memory at a time
+HOP_US = 0.4  # a block of 128-d: the wait for it, its estimates, the list
+SCAN_US = 0.015  # an own vector of 128-d, 32 on their way from memory at a time
 FLAT_US = 0.02  # a row of 128-d f32 of an array, in order
 SMALL = 1000  # rows below which there is nothing to walk
 

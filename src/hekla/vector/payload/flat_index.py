@@ -3,8 +3,9 @@
 Nothing is read of the payloads again, and no row is looked at by itself: while a segment is made of others, searches
 go on, and Python that counts rows would hold them up.
 
-Sections of every kind, words of bitmaps: `present`, rows with a value; `null`, rows with a null; `other`, rows with a
-value that is not of the index's kind, so that only their payloads tell. By kind:
+Sections of every kind: `about`, u8, JSON that says what the index is of (`kind`, `language`, `is_lowercase`); and words
+of bitmaps: `present`, rows with a value; `null`, rows with a null; `other`, rows with a value that is not of the
+index's kind, so that only their payloads tell. By kind:
 
     keyword, uuid, text   terms (`postings.py`)
     integer, datetime     `values` (m,) i64 rising and `values.row` (m,) u32 beside; a datetime is microseconds
@@ -26,7 +27,7 @@ from hekla.vector.rows import AnyArray
 
 Sections = dict[str, AnyArray]
 SECTION_NAMES = frozenset(
-    {"present", "null", "other", "terms.offsets", "terms.text", "rows.offsets", "rows", "counts", "lengths"}
+    {"about", "present", "null", "other", "terms.offsets", "terms.text", "rows.offsets", "rows", "counts", "lengths"}
     | {"places.offsets", "places", "values", "values.row", "lat", "lon", "geo.row"}
 )
 Mask = NDArray[np.bool_]

@@ -7,6 +7,7 @@ a reader adds only what a writer has not come to. A collection that nobody filte
 from collections.abc import Mapping, Sequence
 from threading import Lock
 
+import numpy as np
 import orjson
 
 from hekla.vector import bitmap
@@ -42,8 +43,24 @@ def field_sections(
             for part, each in zip(old, indexes, strict=True)
             for index in [each[path]]
         ]
-        sections |= {f"{_PREFIX}{path}.{name}": array for name, array in joined(flat, kept).items()}
+        sections |= _named(path, fields[path], joined(flat, kept))
     return sections
+
+
+def _named(path: str, field: FieldSchema, sections: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """Return the sections of one index under the names they have in a segment."""
+    return {f"{_PREFIX}{path}.{name}": array for name, array in [*sections.items(), ("about", _about(field))]}
+
+
+def _about(field: FieldSchema) -> AnyArray:
+    """Return what an index is of, as it is stored: a path may be indexed anew as something else."""
+    about = {"kind": field.kind, "language": field.text.language, "is_lowercase": field.text.is_lowercase}
+    return np.frombuffer(orjson.dumps(about), np.uint8)
+
+
+def _is_of(sections: Mapping[str, AnyArray], field: FieldSchema) -> bool:
+    """Return whether a segment's sections are the index of this field."""
+    return "present" in sections and ("about" not in sections or sections["about"].tobytes() == _about(field).tobytes())
 
 
 def _built(rows: Rows, fields: Mapping[str, FieldSchema]) -> dict[str, AnyArray]:
@@ -51,11 +68,10 @@ def _built(rows: Rows, fields: Mapping[str, FieldSchema]) -> dict[str, AnyArray]
     if not fields:
         return {}
     payloads = [orjson.loads(rows.payloads.at(row)) for row in range(len(rows))]
-    return {
-        f"{_PREFIX}{path}.{name}": array
-        for path, field in fields.items()
-        for name, array in build_field(payloads, path, field).items()
-    }
+    sections: dict[str, AnyArray] = {}
+    for path, field in fields.items():
+        sections |= _named(path, field, build_field(payloads, path, field))
+    return sections
 
 
 class GrowingFields:
@@ -67,16 +83,25 @@ class GrowingFields:
         self._rows = 0
         self._adding = Lock()
 
-    def follow(self, rows: Rows) -> None:
-        """Add the rows that are not yet in the indexes."""
-        if self._rows >= len(rows) or not self._growing:
-            return
+    def take(self, new: Rows, first: int) -> bool:
+        """Add rows, the first of which has this number; False, and nothing, where some before lack."""
         with self._adding:
-            for row in range(self._rows, len(rows)):
-                payload = orjson.loads(rows.payloads.at(row))
-                for path, growing in self._growing.items():
-                    growing.add(row, values_at(payload, path) if payload else [])
-                self._rows = row + 1
+            if self._rows == first:
+                self._add(new, 0)
+            return self._rows >= first + len(new)
+
+    def follow(self, rows: Rows) -> None:
+        """Add the rows that are not yet in the indexes, of all there are."""
+        if self._rows < len(rows):
+            with self._adding:
+                self._add(rows, self._rows)
+
+    def _add(self, rows: Rows, first: int) -> None:
+        for row in range(first, len(rows)):
+            payload = orjson.loads(rows.payloads.at(row))
+            for path, growing in self._growing.items():
+                growing.add(self._rows, values_at(payload, path) if payload else [])
+            self._rows += 1
 
     def as_of(self, rows: Rows) -> Mapping[str, IndexAsOf]:
         """Return the indexes over these rows, the first there are."""
@@ -140,9 +165,10 @@ def _segment_indexes(segment: Segment, fields: Mapping[str, FieldSchema]) -> Map
     if cached is None or cached[0] is not fields:
         sections = {path: _of_field(segment.sections, path) for path in fields}
         # A segment older than an index lacks its sections until it is built anew: till then they are in memory.
-        older = {path: field for path, field in fields.items() if "present" not in sections[path]}
+        older = {path: field for path, field in fields.items() if not _is_of(sections[path], field)}
         built = _built(segment.rows, older)
-        indexes = {path: FieldIndex(field, sections[path] or _of_field(built, path)) for path, field in fields.items()}
+        sections |= {path: _of_field(built, path) for path in older}
+        indexes = {path: FieldIndex(field, sections[path]) for path, field in fields.items()}
         cached = segment.derived["fields"] = (fields, indexes)
     return cached[1]
 

@@ -15,6 +15,7 @@ from hekla.kernels.graph_scan import count_passing
 from hekla.kernels.graph_search import search_many, search_one
 from hekla.kernels.graph_state import ALL_HOPS, DONE, LATE, RECENT, REFUSED, STATE_WORDS
 from hekla.kernels.measures import MEASURES
+from hekla.vector.index.cold import ColdReads, is_in_memory
 from hekla.vector.index.found import NO_BITMAP, Answer, Bitmap, Found, FoundMany
 from hekla.vector.index.metric import Metric
 from hekla.vector.index.plan import Plan, limits, plan_graph
@@ -99,6 +100,16 @@ class Searcher:
         self._ids = NO_IDS if ids is None else ids
         self._idle: list[Scratch] = []
         self._one: Callable[..., int] | None = None
+        self._cold: ColdReads | None = None
+
+    def expect_disk(self) -> None:
+        """Where most of the graph is on disk, have searches ask for what they will read, until they find it there."""
+        graph, space = self._graph, self._graph.space
+        if is_in_memory(graph.blocks):
+            return
+        columns = (self._originals, self._ids)
+        self._cold = ColdReads(graph.blocks, (space.mean, space.signs, graph.roots), columns, is_small=graph.own != 0)
+        self._cold.bring_first()
 
     def _constants(self) -> dict[str, Any]:  # Any: compile-time values
         graph = self._graph
@@ -149,6 +160,9 @@ class Searcher:
         if scratch.pool_room < room or scratch.best_room < wanted:
             scratch = Scratch(self._n, self._graph.space, max(room, scratch.pool_room), max(wanted, scratch.best_room))
         budget = ALL_HOPS if until is None else SLICE_HOPS
+        cold, reads = self._cold, None
+        if cold is not None:
+            budget, reads = 1, cold.begin()
         while True:
             step = one(
                 *self._fixed, self._ids, part, given, NO_BITMAP if allowed is None else allowed,
@@ -157,7 +171,12 @@ class Searcher:
             )  # fmt: skip
             if step >= DONE:
                 self._idle.append(scratch)  # what an error leaves behind is not used again
+                if cold is not None and reads is not None:
+                    cold.note(reads)
+                    self._cold = cold if cold.is_needed else None
                 return step
+            if reads is not None:
+                budget = reads.between(scratch.arrays[5][:room], scratch.arrays[6][:wanted], scratch.arrays[-1])
             if until is not None and time.perf_counter() > until:
                 budget = 0
 

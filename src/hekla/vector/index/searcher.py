@@ -24,6 +24,7 @@ from hekla.vector.index.space import Space
 AHEAD = 3  # blocks on their way from memory at a time; measured: 1 is 30 % slower, more than 4 gains nothing
 TOUCHED = 4096
 SLICE_HOPS = 64  # between two looks at the clock
+FINE = (0, 16)  # `own` of codes of 16 bits: half as many more than are asked for hold the nearest, measured
 ROUGH = 4  # bits of own codes by which the nearest cannot be told: more of them must be ranked by the originals
 ROOM = 32  # of the pool under a filter, for each of ef: what is walked through without passing
 
@@ -92,7 +93,7 @@ class Searcher:
         self._originals = np.zeros((0, space.dimension), np.float32) if originals is None else originals
         self.element = self._originals.dtype
         self._is_ranked = originals is not None
-        self._is_rough = graph.own == ROUGH
+        self._is_fine, self._is_rough = graph.own in FINE, graph.own == ROUGH
         self._fixed = (
             graph.blocks, graph.roots, space.mean, space.signs, space.scale, space.factor(), space.largest_square,
             self._originals,
@@ -122,6 +123,12 @@ class Searcher:
             "pair": measure.pair, "sign": measure.sign, "offset": measure.offset, "line": measure.line,
         }  # fmt: skip
 
+    def _wanted(self, k: int) -> int:
+        """Return how many are ranked by the originals."""
+        if not self._is_ranked:
+            return k
+        return k + k // 2 + 8 if self._is_fine else 2 * k + 16
+
     def load_kept(self) -> None:
         """Load the kernel, if it was compiled before."""
         search_one.load_kept(**self._constants())
@@ -147,7 +154,7 @@ class Searcher:
         one = self._one
         if one is None:
             one = self._one = search_one.compile(**self._constants()).entry
-        wanted = 2 * k + 16 if self._is_ranked else k
+        wanted = self._wanted(k)
         ef = max(ef, wanted if self._is_rough else k)
         most_scanned, hops_a_row, room = 0, 0.0, ef + 1
         if allowed is not None or dead is not None:
@@ -209,7 +216,7 @@ class Searcher:
         """Return the k nearest of each query, (q, dimension). See `GraphIndex.search_many`."""
         _check(k, ef)
         given = self._graph.space.prepared(queries, "queries").astype(self.element, copy=False)
-        wanted = 2 * k + 16 if self._is_ranked else k
+        wanted = self._wanted(k)
         ef = max(ef, wanted if self._is_rough else k)
         rows, distances = np.empty((len(given), k), np.int64), np.empty((len(given), k), np.float32)
         is_filtered = allowed is not None or dead is not None

@@ -1,7 +1,7 @@
 """python -m benchmarks.vector.whole FOLDER: every comparison of vectors, one after the other, each into a file.
 
-About 50 minutes of two quiet processors, once sets, environments and the collections of `opening` are there. A step that
-fails or takes twice its time is said to have, and the next begins. The half hour of mixed load is left out unless
+About 50 minutes of two quiet processors, once sets, environments and the collections of `opening` are there. A step
+that fails or takes twice its time is said to have, and the next begins. The half hour of mixed load is left out unless
 --mixed asks for it.
 """
 

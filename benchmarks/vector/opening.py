@@ -1,9 +1,10 @@
 """python -m benchmarks.vector.opening: opening a collection and its first question, by size, each in a fresh process.
 
-Up to 10^6 points are of 128 coordinates, in one segment with a graph. 10^7 are of 32, with 8-bit codes and a graph
-that is not refined, which halves the time it takes to make; they lie as the upkeep thread leaves them: segments of 1.6
-million points with a graph, and two of 200,000 that are too young to be merged. Collections are made once and kept; --make stops there, --drop removes them. Cold: the
-collection's files are dropped from the page cache, the program's are not.
+Up to 10^6 points are of 128 coordinates, in one segment with a graph. 10^7 are of 32, with 8-bit codes and a graph that
+is not refined, which halves the time it takes to make; they lie as the upkeep thread leaves them: segments of 1.6
+million points with a graph, and two of 200,000 that are too young to be merged. Collections are made once and kept;
+--make stops there, --drop removes them. Cold: the collection's files are dropped from the page cache, the program's are
+not.
 """
 
 import argparse

@@ -9,8 +9,10 @@ from benchmarks.vector.__main__ import header, rate_at, read_result, row
 from benchmarks.vector.database import failure
 from benchmarks.vector.database_points import best_by_words, joined, question_of
 from benchmarks.vector.database_tables import best_of, chosen_knob
+from benchmarks.vector.opening import dimension_of, points
 from benchmarks.vector.sentences import docstrings, sentences_of, without_roff
 from benchmarks.vector.sets import clustered, local_intrinsic_dimension, low_rank_unit, nearest_of, recall
+from benchmarks.vector.whole import chosen
 
 
 def test_a_set_is_the_same_each_time_and_its_answers_are_exact() -> None:
@@ -113,3 +115,16 @@ def test_of_two_sweeps_the_faster_point_counts() -> None:
     assert best["hybrid"]["p50_us"] == 2.0
     assert chosen_knob(best["all"], 0.95) == 20
     assert chosen_knob(best["all"], 0.999) == 20
+
+
+def test_points_of_a_block_are_the_same_each_time_and_differ_between_blocks() -> None:
+    assert points(3, 4, 8).tolist() == points(3, 4, 8).tolist()
+    assert points(3, 4, 8).tolist() != points(4, 4, 8).tolist()
+    assert (dimension_of(1_000_000), dimension_of(10_000_000)) == (128, 32)
+
+
+def test_a_step_that_is_none_is_refused_by_name() -> None:
+    assert [step.name for step in chosen("codes,opening", is_mixed=True)] == ["opening", "codes"]
+    assert chosen("", is_mixed=True)[-1].name == "mixed"
+    with pytest.raises(ValueError, match="no step is named cods"):
+        chosen("cods", is_mixed=False)

@@ -253,6 +253,9 @@ def mixed(database: Database, folder: Path, points: Points, options: Result, wat
     rng = random.Random(2)
     knob = options["knob"]
     count, queries = len(points.vectors), points.queries
+    database.upsert(1, *points.of(1, 1))  # each kind once: what a process does the first time only
+    for below in (None, 100):
+        database.search(queries[0], K, knob, below)
     windows: list[Result] = []
     window_s = options["mixed_s"] / 10
     for number in range(10):

@@ -11,10 +11,11 @@ import numpy as np
 
 from hekla.kernels.graph_compact import SMALL_ADDED_AT, fetch_small, small_distance
 from hekla.kernels.graph_estimate import own_distance
-from hekla.kernels.graph_layout import ADDED_AT
+from hekla.kernels.graph_layout import ADDED_AT, HEADER
 from hekla.kernels.graph_pool import FULL_KEY, insert, key_of
 from hekla.kernels.graph_prune import fetch_own
 from hekla.kernels.graph_state import STATE_FOUND, STATE_NEXT
+from hekla.kernels.measures import ROOT
 from hekla.lang import (
     Array,
     Const,
@@ -28,6 +29,7 @@ from hekla.lang import (
     kernel,
     load,
     popcount,
+    prefetch,
     reduce_add,
     trailing_zeros,
     u32,
@@ -35,19 +37,25 @@ from hekla.lang import (
 )
 from hekla.lang.sweep import Sweep
 
+LINE = 16
 COMING = 32  # nodes on their way from memory, a power of two
 
 
 @kernel(inline=True)
-def fetch_node(blocks: View[u32, 2], node: index, width: index, *, own: Const):
-    if own == 0:
+def fetch_node(blocks: View[u32, 2], node: index, width: index, *, own: Const, metric: Const):
+    if own == 0 and metric == ROOT:  # of which nodes add nothing: what they add is not read
+        for i in range(HEADER, HEADER + width // 2, LINE):
+            prefetch(blocks, node, i)
+    elif own == 0:
         fetch_own(blocks, node, width)
     else:
         fetch_small(blocks, node, width, own=own)
 
 
 @kernel(inline=True)
-def node_measure(blocks: View[u32, 2], node: index, query: View[f32, 1], *, own: Const) -> f32:
+def node_measure(blocks: View[u32, 2], node: index, query: View[f32, 1], *, own: Const, metric: Const) -> f32:
+    if own == 0 and metric == ROOT:
+        return own_distance(blocks, node, query)
     if own == 0:
         return own_distance(blocks, node, query) + bitcast(f32, blocks[node, ADDED_AT])
     return small_distance(blocks, node, query, own=own) + bitcast(f32, blocks[node, SMALL_ADDED_AT])
@@ -62,9 +70,10 @@ def offer_node(
     state: MutView[index, 1],
     *,
     own: Const,
+    metric: Const,
 ):
     kept = state[STATE_FOUND]
-    key = key_of(node_measure(blocks, node, query, own=own), u32(node))
+    key = key_of(node_measure(blocks, node, query, own=own, metric=metric), u32(node))
     if insert(best, kept, key) < len(best) and kept < len(best):
         state[STATE_FOUND] = kept + 1
 
@@ -80,6 +89,7 @@ def scan_allowed(
     state: MutView[index, 1],
     *,
     own: Const,
+    metric: Const,
 ) -> bool:
     """Offer each node that is allowed and not dead to `best`, from STATE_NEXT on, at most max_nodes of them, about;
     query is rotated. Return whether that were all.
@@ -100,15 +110,15 @@ def scan_allowed(
         while word != 0:
             node = at + index(i64(trailing_zeros(word)))
             word &= word - 1
-            fetch_node(blocks, node, len(query), own=own)
+            fetch_node(blocks, node, len(query), own=own, metric=metric)
             if told - done == COMING:
-                offer_node(blocks, index(coming[done % COMING]), query, best, state, own=own)
+                offer_node(blocks, index(coming[done % COMING]), query, best, state, own=own, metric=metric)
                 done += 1
             coming[told % COMING] = u32(node)
             told += 1
         at += 64
     for i in range(done, told):
-        offer_node(blocks, index(coming[i % COMING]), query, best, state, own=own)
+        offer_node(blocks, index(coming[i % COMING]), query, best, state, own=own, metric=metric)
     state[STATE_NEXT] = at
     return at >= n
 

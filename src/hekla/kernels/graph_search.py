@@ -199,7 +199,7 @@ def find(
     if (
         state[STATE_STEP] == SCANNING
         and budget > 0
-        and scan_allowed(blocks, query, allowed, dead, budget * NODES_A_HOP, best, state, own=own)
+        and scan_allowed(blocks, query, allowed, dead, budget * NODES_A_HOP, best, state, own=own, metric=metric)
     ):
         state[STATE_STEP] = RANKING
 
@@ -396,6 +396,7 @@ def search_every_way(
     *,
     bits: Const,
     own: Const,
+    metric: Const,
 ):
     """Search every way there is with room for all: what the sweep compares. hops: where a search rests and is
     resumed.
@@ -430,11 +431,11 @@ def search_every_way(
                     KEPT, KEPT, n, n + 1, 3, hops, way * n, 1e6, plain.mut(), query.mut(), planes.mut(), sums.mut(),
                     cut.mut(), pool.mut(), best.mut(), seen.mut(), touched.mut(), recent.mut(), state.mut(),
                     nodes[i, way], known.mut(), distances[i, way], scores.mut(), answered.mut(), bits=bits, own=own,
-                    metric=ROOT, pair=squared_l2, sign=1.0, offset=0.0, line=16,
+                    metric=metric, pair=squared_l2, sign=1.0, offset=0.0, line=16,
                 )  # fmt: skip
         search_many(
             blocks, roots, mean, signs, 1.0, 2.0, 0.0, originals, queries[i : i + 1], allowed, dead, KEPT, n, n + 1,
-            2, -1, 1e6, 1, nodes[i, 2:3], distances[i, 2:3], bits=bits, own=own, metric=ROOT, pair=squared_l2,
+            2, -1, 1e6, 1, nodes[i, 2:3], distances[i, 2:3], bits=bits, own=own, metric=metric, pair=squared_l2,
             sign=1.0, offset=0.0, line=16,
         )  # fmt: skip
 
@@ -456,6 +457,8 @@ def reference_search_every_way(blocks, roots, queries, mean, signs, originals, a
     nodes[:], distances[:] = -1, np.nan
     for i, query in enumerate(rotated):
         exact = 2 * (((own - query) ** 2).sum(axis=1) + added)
+        if added.any():  # of inner products: the constant that `metric` adds
+            exact -= 0.5 * (queries[i].astype(np.float64) ** 2).sum()
         if len(originals):
             exact = ((originals.astype(np.float64) - queries[i]) ** 2).sum(axis=1)
         order = [node for node in np.argsort(exact) if passing[node]][: nodes.shape[2]]
@@ -463,7 +466,7 @@ def reference_search_every_way(blocks, roots, queries, mean, signs, originals, a
         distances[i, :, : len(order)] = exact[order]
 
 
-def cases(bits, own):
+def cases(bits, own, metric):
     """A graph in which each node is reached; with and without filters, dead nodes and rows to rank by."""
 
     def make(rng):
@@ -474,6 +477,8 @@ def cases(bits, own):
         blocks[:, COUNT_AT] = DEGREE
         blocks[:n, ids_at : ids_at + DEGREE] = rng.integers(0, n, (n, DEGREE))
         own_vectors(blocks, width)[n:] = 0
+        if metric == ROOT:
+            blocks[:, ADDED_AT] = 0
         blocks[n, ids_at : ids_at + n], blocks[n, COUNT_AT] = np.arange(n), n
         encode_blocks(blocks, 0, n + 1, width, 1, bits=bits)
         blocks[2, ids_at + 5] = n + 1000  # damage: a node that does not exist
@@ -502,11 +507,11 @@ SWEEPS = tuple(
     Sweep(
         search_every_way,
         reference_search_every_way,
-        cases(bits, own),
+        cases(bits, own, metric),
         1e-4,
         1e-4,
-        (("bits", bits), ("own", own)),
+        (("bits", bits), ("own", own), ("metric", metric)),
         f"search_every_way_{bits}_{own}",
     )
-    for bits, own in ((1, 0), (2, 0), (1, 16))
+    for bits, own, metric in ((1, 0, MINUS), (2, 0, ROOT), (1, 16, MINUS))
 )

@@ -134,4 +134,4 @@ def walk_small(
                     for line in range(small_neighbours_at(width, own=own), blocks.shape[1], LINE):
                         prefetch(blocks, other, line)
                 cursor = min(cursor, put)
-    return not has_unread(pool, cursor, state[STATE_SIZE])
+    return not has_unread(pool, 0, state[STATE_SIZE])  # a walk that has read max_hops left the cursor at the end

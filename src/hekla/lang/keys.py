@@ -33,6 +33,7 @@ from hekla.lang.surface import Builtin, Comptime, Marker, TypeBuilder
 from hekla.lang.texts import Folder, Texts
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
+_NAMED = (t.Type, t.ConstParam, Builtin, Marker, TypeBuilder)
 _ELSEWHERE = frozenset({"explain", "interpreter"})  # folders that do not decide a kernel's code
 _VERSIONED = {"numpy": np.__version__, "ml_dtypes": ml_dtypes.__version__}
 
@@ -95,6 +96,7 @@ class _Digest:
         self.parts: list[str] = []
         self._met: dict[int, int] = {}
         self._asked: set[tuple[str, str]] = set()  # names in modules: two kernels may ask one module for different ones
+        self._told: set[tuple[int, str]] = set()  # names in the globals of kernels
         self._kept: list[object] = []  # so that no number in `_met` is given to another object
 
     def note(self, text: str) -> None:
@@ -107,7 +109,7 @@ class _Digest:
             self.note(f"{type(value).__name__} {value!r}")
         elif isinstance(value, t.ScalarType):
             self.note(value.name)
-        elif isinstance(value, t.Type | t.ConstParam | Builtin | Marker | TypeBuilder):
+        elif isinstance(value, _NAMED):
             self.note(f"{type(value).__name__} {value!r}")
         elif isinstance(value, np.generic | np.ndarray):
             self._add_array(np.asarray(value))
@@ -135,16 +137,22 @@ class _Digest:
             return
         self.note(f"kernel {definition.inline} {definition.demand!r}")
         words = self._add_text(definition)
+        place = id(definition.function.__globals__)  # whose names need telling once, not for each kernel of a file
+        told = self._told if not definition.closure else set()
         for word in words:
+            if (place, word) in told:
+                continue
             value = definition.lookup(word)
             if isinstance(value, Missing):
                 continue
-            self._texts.add_useful(word)
+            self._texts.useful.add(word)
             if isinstance(value, FunctionType):
                 self.note(f"{word}: a Python function")  # no kernel calls it, but a comment may speak of it
             else:
                 self.note(word)
                 self.add(value, words)
+            if not isinstance(value, ModuleType):  # of which each kernel asks for other names
+                told.add((place, word))
 
     def _add_text(self, definition: Definition) -> tuple[str, ...]:
         """Note the text of a function and where it stands, and return the words in it."""
@@ -196,7 +204,7 @@ class _Digest:
                 word in vars(module) and (module.__name__, word) not in self._asked
             ):  # two kernels may ask one module for different names
                 self._asked.add((module.__name__, word))
-                self._texts.add_useful(word)
+                self._texts.useful.add(word)
                 self.note(word)
                 self.add(vars(module)[word], words)
 

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hekla.base.errors import InputError, NotFoundError, nearest_name, quoted
+from hekla.runtime.limits import usable_cpus
 from hekla.vector import bitmap
 from hekla.vector.batch import copied, payload_column, rows_from_arrays, rows_from_points
 from hekla.vector.damage import telling_damage
-from hekla.vector.dense import graph_options, graph_sections
+from hekla.vector.dense import graph_options
 from hekla.vector.disk import Disk, telling_of
 from hekla.vector.errors import PointError
 from hekla.vector.execute import allowed_rows, run
@@ -24,7 +25,6 @@ from hekla.vector.group_commit import GroupCommit
 from hekla.vector.manifest import manifest_path
 from hekla.vector.near import Near, near_in, until_of
 from hekla.vector.opening import FolderLock
-from hekla.vector.payload.part_fields import field_sections
 from hekla.vector.payload.words import words_by
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, SparseVector, Vector, read_id
 from hekla.vector.queries import Nearest, Search
@@ -34,8 +34,8 @@ from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
 from hekla.vector.scrolling import rows_in_order
 from hekla.vector.segment import Segment
-from hekla.vector.sparse_index import sparse_sections
-from hekla.vector.store import Changes, SegmentPlan, Store, create_store, open_store
+from hekla.vector.segment_sections import segment_sections
+from hekla.vector.store import Changes, Store, create_store, open_store
 from hekla.vector.upkeep import Upkeep, merge_once
 from hekla.vector.version import Version
 
@@ -95,7 +95,7 @@ class Collection:
             words_by(field.text, f"$.fields.{path}.language")
         for name, vector in schema.vectors.items():
             graph_options(vector, f"$.vectors.{name}.index")
-        store = create_store(Path(folder), schema, disk or Disk(), _sections)
+        store = create_store(Path(folder), schema, disk or Disk(), segment_sections)
         return cls(store, has_upkeep=has_upkeep)
 
     @classmethod
@@ -111,7 +111,7 @@ class Collection:
 
         Errors: NotFoundError; LockedError if another process has it open for writing; DamagedError.
         """
-        store = open_store(Path(folder), disk or Disk(), _sections, is_read_only=is_read_only)
+        store = open_store(Path(folder), disk or Disk(), segment_sections, is_read_only=is_read_only)
         load_kernels(store.version)
         return cls(store, has_upkeep=has_upkeep)
 
@@ -469,7 +469,7 @@ class Collection:
             numbers = [part.source.number for part in segments if isinstance(part.source, Segment)]
             is_done = len(segments) == 1 and segments[0].live == len(segments[0].rows)
             if numbers and not (is_done and _is_optimised(segments[0].source)):
-                self._store.merge(numbers)
+                self._store.merge(numbers, threads=usable_cpus())  # somebody waits for it
         else:
             while merge_once(self._store):
                 pass
@@ -528,12 +528,6 @@ def delete_collection(folder: Path | str, *, disk: Disk | None = None) -> None:
         disk.remove_folder(where)
     finally:
         lock.release()
-
-
-def _sections(plan: SegmentPlan) -> Mapping[str, AnyArray]:
-    """Return what is stored over a segment's rows."""
-    graphs = graph_sections(plan.rows, plan.schema, plan.same) if plan.is_optimised else {}
-    return {**graphs, **field_sections(plan.old, plan.kept, plan.schema.fields), **sparse_sections(plan.rows)}
 
 
 def _is_optimised(source: object) -> bool:

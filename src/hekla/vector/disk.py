@@ -21,6 +21,7 @@ _REASONS = {
     errno.EACCES: "give this user the right to write there",
 }
 _PLENTY = 256  # room is made beforehand on disks that have this many times as much left
+_AT_ONCE = 4 << 20  # bytes of a large file that are written between two syncs
 
 
 class Disk:
@@ -40,8 +41,14 @@ class Disk:
                 descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
                 try:
                     size = 0
+                    unsynced = 0
                     for piece in pieces:
-                        size += self.write(descriptor, piece, size)
+                        for part in _parts(piece):
+                            if unsynced >= _AT_ONCE:  # a batch that is synced meanwhile waits for little
+                                self.sync(descriptor)
+                                unsynced = 0
+                            written = self.write(descriptor, part, size)
+                            size, unsynced = size + written, unsynced + written
                     self.sync(descriptor)
                 finally:
                     os.close(descriptor)
@@ -146,6 +153,14 @@ class Disk:
         """Remove a folder and all in it. Errors: DiskError."""
         with telling_of(folder):
             shutil.rmtree(folder)
+
+
+def _parts(piece: bytes | memoryview) -> Iterable[bytes | memoryview]:
+    """Return a piece in parts that are written at once."""
+    if len(piece) <= _AT_ONCE:
+        return (piece,)
+    flat = memoryview(piece).cast("B")
+    return (flat[at : at + _AT_ONCE] for at in range(0, len(flat), _AT_ONCE))
 
 
 def disk_error(path: Path, error: OSError) -> DiskError:

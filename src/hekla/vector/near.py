@@ -152,6 +152,8 @@ class Near:
                     answer, given, k, ef or DEFAULT_EF, allowed=some, dead=reader.dead, part=reader.number, until=until
                 )
             else:
+                if reader.graph is not None:
+                    reader.flat.ask_for()  # the system reads nothing ahead there
                 step = reader.flat.into(
                     answer, given, k, allowed=some, dead=reader.dead, part=reader.number, until=until
                 )
@@ -215,7 +217,8 @@ def graph_searcher(part: Part, using: str) -> Searcher | None:
         return None
     key = f"searcher.{using}"
     if key not in segment.derived:
-        segment.derived[key] = graph.searcher(part.rows.dense[using].values, part.rows.ids.low)
+        made = segment.derived[key] = graph.searcher(part.rows.dense[using].values, part.rows.ids.low)
+        made.expect_disk()
     found: Searcher = segment.derived[key]
     return found
 

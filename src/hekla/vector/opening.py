@@ -70,6 +70,9 @@ def read_logs(folder: Path, manifest: Manifest, opened: Opened) -> Iterator[LogR
             opened.next_sequence = first
         try:
             contents = read_log(path)
+        except FileNotFoundError:  # a writer has sealed it since: a reader finds another manifest, and begins again
+            opened.damaged.append(f"{path}: the log went while it was read")
+            continue
         except DamagedError as error:
             opened.damaged.append(str(error))
             opened.log_file = None

@@ -1,6 +1,7 @@
 """What the first search of a process needs besides the collection: loaded when a collection is opened.
 
-Only code that the cache has is loaded, in two milliseconds; what would have to be compiled is left to the first search.
+Only code that the cache has is loaded, in some two milliseconds; what would have to be compiled is left to the first
+search.
 """
 
 from hekla.vector.near import graph_searcher

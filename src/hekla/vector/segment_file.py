@@ -13,7 +13,8 @@
     4096    ...   sections, each begun at a multiple of 4096, 0 between them
     t       s     the table, JSON: {"about": ..., "sections": {name: [offset, bytes, dtype, shape, CRC-32]}}
 
-Opening reads header and table: its time does not depend on the sections' sizes. `verify` reads all of it.
+Opening reads header and table: its time does not depend on the sections' sizes. `verify` reads all of it. The system
+reads ahead of a touched page, 8 MB where disks are many, only in sections that are read from end to end (`_IN_ORDER`).
 """
 
 import struct
@@ -27,7 +28,7 @@ import orjson
 
 from hekla.base.errors import NotFoundError
 from hekla.runtime.errors import TruncatedFileError
-from hekla.runtime.mapped import MappedFile
+from hekla.runtime.mapped import Advice, MappedFile
 from hekla.vector.disk import Disk
 from hekla.vector.errors import DamagedError
 from hekla.vector.rows import AnyArray
@@ -35,6 +36,7 @@ from hekla.vector.rows import AnyArray
 _MAGIC, _VERSION, PAGE = b"HKLSEG01", 1, 4096
 _HEADER = struct.Struct("<8sIIQQQI20x")
 _CHUNK = 1 << 24
+_IN_ORDER = ("dense.", "sparse.", "field.")  # but vectors with a graph; the others are read a row here, a row there
 
 
 def write_segment_file(disk: Disk, path: Path, about: Any, sections: Mapping[str, AnyArray]) -> int:
@@ -69,6 +71,7 @@ class SegmentFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mapped = _mapped(path)
+        self._mapped.advise(Advice.RANDOM)
         view = self._mapped.memory()
         magic, version, checksum, size, table_at, table_bytes, table_checksum = _HEADER.unpack_from(view)
         if magic != _MAGIC:
@@ -91,6 +94,18 @@ class SegmentFile:
             self._sections = {name: self._view(place) for name, place in self._places.items()}
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"its table contradicts itself: {error}", where=f"{path} at {table_at}") from error
+        for first, stop in self._read_in_order():
+            self._mapped.advise(Advice.NORMAL, first, stop - first)
+
+    def _read_in_order(self) -> list[tuple[int, int]]:
+        """Return the ranges of sections that are read in order, neighbours as one: the system keeps a list of them."""
+        ranges: list[tuple[int, int]] = []
+        for name, (at, size, *_) in self._places.items():
+            is_graph = name.startswith("dense.") and f"graph.{name[len('dense.') :].rpartition('.')[0]}" in self._places
+            if size and name.startswith(_IN_ORDER) and not is_graph:
+                stop = at + size + -size % PAGE
+                ranges.append((ranges.pop()[0], stop) if ranges and ranges[-1][1] == at else (at, stop))
+        return ranges
 
     @property
     def size_bytes(self) -> int:
@@ -118,6 +133,7 @@ class SegmentFile:
         for name, (at, size, _, _, checksum) in self._places.items():
             found = 0
             for start in range(at, at + size, _CHUNK):
+                self._mapped.prefetch(start, min(_CHUNK, at + size - start))
                 found = zlib.crc32(self._bytes[start : min(start + _CHUNK, at + size)].data, found)
             if found != checksum:
                 raise DamagedError(f"section {name!r} fails its checksum", where=f"{self.path} at {at}")

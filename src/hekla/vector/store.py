@@ -49,6 +49,7 @@ class SegmentPlan:
     is_optimised: bool  # with graphs, where they pay
     old: Sequence[Part]  # whose rows they are, in order
     kept: Sequence[AnyArray]  # which rows of each, rising
+    threads: int = 1  # for what takes long
 
     @property
     def same(self) -> Segment | None:
@@ -241,15 +242,17 @@ class Store:
         self._latest = self._visible = replace(self._latest, parts=parts)
         return old_log, log_start
 
-    def merge(self, numbers: Sequence[int], *, is_optimised: bool = True) -> None:
+    def merge(self, numbers: Sequence[int], *, is_optimised: bool = True, threads: int = 1) -> None:
         """Turn these segments into one, with a graph where that pays. Readers and writers go on. Errors: DiskError."""
         with self._maintain:
             wanted = set(numbers)
             parts = [p for p in self._latest.parts if isinstance(p.source, Segment) and p.source.number in wanted]
             if parts:
-                self._replace_parts(parts, None, is_optimised=is_optimised)
+                self._replace_parts(parts, None, is_optimised=is_optimised, threads=threads)
 
-    def _replace_parts(self, old: Sequence[Part], log_start: int | None, *, is_optimised: bool) -> None:
+    def _replace_parts(
+        self, old: Sequence[Part], log_start: int | None, *, is_optimised: bool, threads: int = 1
+    ) -> None:
         """Write one segment with the live rows of these parts, and put it in their place."""
         for part in old:
             if isinstance(part.source, Segment):
@@ -260,7 +263,7 @@ class Store:
         segment: Segment | None = None
         if sum(len(rows) for rows in kept):
             rows = concatenated([part.rows.take(live) for part, live in zip(old, kept, strict=True) if len(live)])
-            sections = self._build(SegmentPlan(rows, self.schema, is_optimised, old, kept))
+            sections = self._build(SegmentPlan(rows, self.schema, is_optimised, old, kept, threads))
             path = segment_path(self.folder, number)
             about = {"number": number, "is_optimised": is_optimised}
             size = write_segment(self._disk, path, rows, sections, about)

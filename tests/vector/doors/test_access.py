@@ -96,6 +96,13 @@ def test_a_key_for_reading_does_not_write(clients: Clients) -> None:
         clients["reader"].delete_collection("red")
 
 
+def test_snapshots_are_not_for_tenants_nor_uploads_for_readers(clients: Clients, tmp_path: Path) -> None:
+    (tmp_path / "x.snapshot").write_bytes(b"")
+    for name, status in (("acme", 403), ("reader", 403), ("blue", 404)):
+        with (tmp_path / "x.snapshot").open("rb") as file, refused(status):
+            clients[name].http.snapshots_api.recover_from_uploaded_snapshot("red", snapshot=file)
+
+
 def test_a_key_reaches_its_collections_and_sees_no_others(clients: Clients) -> None:
     blue = clients["blue"]
     assert {each.name for each in blue.get_collections().collections} == {"blue", "blue-2"}
@@ -126,6 +133,13 @@ def test_tenants_never_see_one_another(clients: Clients) -> None:
     assert rival.get_collection("blue").points_count == 2
     with refused(404):
         rival.query_points("blue", query=1)
+    with refused(404):
+        rival.query_points("blue", query=models.NearestQuery(nearest=1, mmr=models.Mmr()))
+    near = models.Prefetch(query=[1.0, 0.0], limit=10)
+    formula = models.FormulaQuery(formula=models.SumExpression(sum=["$score", everyone]))
+    assert {p.id for p in rival.query_points("blue", prefetch=near, query=formula).points} == {11, 12}
+    assert set(rival.search_matrix_offsets("blue", sample=10).ids) == {11, 12}
+    assert {p.b for p in rival.search_matrix_pairs("blue", sample=10, query_filter=everyone).pairs} == {11, 12}
     with refused(409):
         rival.upsert("blue", [point(1, stolen=True)])
     rival.delete("blue", [1, 2])

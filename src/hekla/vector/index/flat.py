@@ -12,6 +12,8 @@ from hekla.base.errors import InputError, ShapeError, UnsupportedError
 from hekla.kernels.flat_search import flat_answer, flat_nearest, rows_of, scores_of
 from hekla.kernels.graph_state import DONE, LATE, REFUSED
 from hekla.kernels.measures import MEASURES, Measure
+from hekla.runtime.residence import ask_for
+from hekla.vector.index.cold import is_in_memory
 from hekla.vector.index.found import NO_BITMAP, Answer, Bitmap, Found
 from hekla.vector.index.metric import Metric
 from hekla.vector.index.searcher import Numbers
@@ -74,6 +76,12 @@ class FlatSearcher:
         self._idle: list[NDArray[np.uint64]] = []
         self._one: Callable[..., bool] | None = None
         self.element = rows.dtype
+
+    def ask_for(self) -> None:
+        """Ask the system to read all rows, where they are mapped and not in memory."""
+        rows = self._fixed[0]
+        if not is_in_memory(rows):
+            ask_for(rows.ctypes.data, rows.nbytes)
 
     def into(
         self,

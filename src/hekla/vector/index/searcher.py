@@ -15,6 +15,7 @@ from hekla.kernels.graph_scan import count_passing
 from hekla.kernels.graph_search import search_many, search_one
 from hekla.kernels.graph_state import ALL_HOPS, DONE, LATE, RECENT, REFUSED, STATE_WORDS
 from hekla.kernels.measures import MEASURES
+from hekla.vector.index.cold import ColdReads, is_in_memory
 from hekla.vector.index.found import NO_BITMAP, Answer, Bitmap, Found, FoundMany
 from hekla.vector.index.metric import Metric
 from hekla.vector.index.plan import Plan, limits, plan_graph
@@ -23,6 +24,7 @@ from hekla.vector.index.space import Space
 AHEAD = 3  # blocks on their way from memory at a time; measured: 1 is 30 % slower, more than 4 gains nothing
 TOUCHED = 4096
 SLICE_HOPS = 64  # between two looks at the clock
+FINE = (0, 16)  # `own` of codes of 16 bits: half as many more than are asked for hold the nearest, measured
 ROUGH = 4  # bits of own codes by which the nearest cannot be told: more of them must be ranked by the originals
 ROOM = 32  # of the pool under a filter, for each of ef: what is walked through without passing
 
@@ -91,7 +93,7 @@ class Searcher:
         self._originals = np.zeros((0, space.dimension), np.float32) if originals is None else originals
         self.element = self._originals.dtype
         self._is_ranked = originals is not None
-        self._is_rough = graph.own == ROUGH
+        self._is_fine, self._is_rough = graph.own in FINE, graph.own == ROUGH
         self._fixed = (
             graph.blocks, graph.roots, space.mean, space.signs, space.scale, space.factor(), space.largest_square,
             self._originals,
@@ -99,6 +101,16 @@ class Searcher:
         self._ids = NO_IDS if ids is None else ids
         self._idle: list[Scratch] = []
         self._one: Callable[..., int] | None = None
+        self._cold: ColdReads | None = None
+
+    def expect_disk(self) -> None:
+        """Where most of the graph is on disk, have searches ask for what they will read, until they find it there."""
+        graph, space = self._graph, self._graph.space
+        if is_in_memory(graph.blocks):
+            return
+        columns = (self._originals, self._ids)
+        self._cold = ColdReads(graph.blocks, (space.mean, space.signs, graph.roots), columns, is_small=graph.own != 0)
+        self._cold.bring_first()
 
     def _constants(self) -> dict[str, Any]:  # Any: compile-time values
         graph = self._graph
@@ -110,6 +122,12 @@ class Searcher:
             "T": measure.element, "bits": graph.bits, "own": graph.own, "metric": measure.scoring,
             "pair": measure.pair, "sign": measure.sign, "offset": measure.offset, "line": measure.line,
         }  # fmt: skip
+
+    def _wanted(self, k: int) -> int:
+        """Return how many are ranked by the originals."""
+        if not self._is_ranked:
+            return k
+        return k + k // 2 + 8 if self._is_fine else 2 * k + 16
 
     def load_kept(self) -> None:
         """Load the kernel, if it was compiled before."""
@@ -136,7 +154,7 @@ class Searcher:
         one = self._one
         if one is None:
             one = self._one = search_one.compile(**self._constants()).entry
-        wanted = 2 * k + 16 if self._is_ranked else k
+        wanted = self._wanted(k)
         ef = max(ef, wanted if self._is_rough else k)
         most_scanned, hops_a_row, room = 0, 0.0, ef + 1
         if allowed is not None or dead is not None:
@@ -149,6 +167,9 @@ class Searcher:
         if scratch.pool_room < room or scratch.best_room < wanted:
             scratch = Scratch(self._n, self._graph.space, max(room, scratch.pool_room), max(wanted, scratch.best_room))
         budget = ALL_HOPS if until is None else SLICE_HOPS
+        cold, reads = self._cold, None
+        if cold is not None:
+            budget, reads = 1, cold.begin()
         while True:
             step = one(
                 *self._fixed, self._ids, part, given, NO_BITMAP if allowed is None else allowed,
@@ -157,7 +178,12 @@ class Searcher:
             )  # fmt: skip
             if step >= DONE:
                 self._idle.append(scratch)  # what an error leaves behind is not used again
+                if cold is not None and reads is not None:
+                    cold.note(reads)
+                    self._cold = cold if cold.is_needed else None
                 return step
+            if reads is not None:
+                budget = reads.between(scratch.arrays[5][:room], scratch.arrays[6][:wanted], scratch.arrays[-1])
             if until is not None and time.perf_counter() > until:
                 budget = 0
 
@@ -190,7 +216,7 @@ class Searcher:
         """Return the k nearest of each query, (q, dimension). See `GraphIndex.search_many`."""
         _check(k, ef)
         given = self._graph.space.prepared(queries, "queries").astype(self.element, copy=False)
-        wanted = 2 * k + 16 if self._is_ranked else k
+        wanted = self._wanted(k)
         ef = max(ef, wanted if self._is_rough else k)
         rows, distances = np.empty((len(given), k), np.int64), np.empty((len(given), k), np.float32)
         is_filtered = allowed is not None or dead is not None

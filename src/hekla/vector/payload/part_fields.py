@@ -83,6 +83,10 @@ class GrowingFields:
         self._rows = 0
         self._adding = Lock()
 
+    def __len__(self) -> int:
+        """How many rows are in the indexes."""
+        return self._rows
+
     def take(self, new: Rows, first: int) -> bool:
         """Add rows, the first of which has this number; False, and nothing, where some before lack."""
         with self._adding:

@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,10 +54,10 @@ def write_arrow(path: Path) -> None:
         writer.write_table(table(pa))
 
 
-def table(pa: object) -> "object":
-    vectors = pa.array(VECTORS.tolist(), pa.list_(pa.float32()))  # type: ignore[attr-defined]  # pyarrow, untyped
+def table(pa: Any) -> Any:  # pyarrow ships no types
+    vectors = pa.array(VECTORS.tolist(), pa.list_(pa.float32()))
     names = [f"name {i}" for i in range(40)]
-    return pa.table({"id": list(range(40)), "vector": vectors, "name": names})  # type: ignore[attr-defined]  # as above
+    return pa.table({"id": list(range(40)), "vector": vectors, "name": names})
 
 
 def write_jsonl(path: Path) -> None:

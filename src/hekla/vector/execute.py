@@ -61,7 +61,7 @@ def _hits(version: Version, search: Search, where: str, until: float | None) -> 
     allowed = allowed_rows(version, search.filter, f"{where}.filter")
     if search.prefetch:
         lists = [
-            _above(version, each, _hits(version, replace(each, filter=_both(each.filter, search.filter)), place, until))
+            _above(version, each, _hits(version, _filtered(each, search.filter), place, until))
             for i, each in enumerate(search.prefetch)
             for place in [f"{where}.prefetch[{i}]"]
         ]
@@ -83,8 +83,11 @@ def allowed_rows(version: Version, filter_: Filter | None, where: str) -> Allowe
     return [select(part, filter_, version.schema) for part in version.parts]
 
 
-def _both(one: Filter | None, other: Filter | None) -> Filter | None:
-    return Filter(must=(one, other)) if one and other else one or other
+def _filtered(search: Search, filter_: Filter | None) -> Search:
+    """Return the search under one more filter."""
+    if filter_ is None:
+        return search
+    return replace(search, filter=Filter(must=(search.filter, filter_)) if search.filter else filter_)
 
 
 def _only(version: Version, lists: Sequence[Hits]) -> Allowed:

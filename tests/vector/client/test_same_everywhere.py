@@ -149,6 +149,8 @@ def script(collection: Collection | RemoteCollection) -> list[Any]:  # Any: what
         words,
         Search(Fusion("rrf", (2.0, 1.0), 10), 10, prefetch=(near, words)),
         Search(Fusion("distribution"), 10, prefetch=(near, words)),
+        Search(Fusion("distribution", (0.2, 1.5)), 10, prefetch=(near, words)),
+        Search(Fusion("weighted", (0.3, 0.7)), 10, prefetch=(near, words)),
         Search(Nearest(sparse, "s"), 10, prefetch=(near,)),
         Search(Recommend((1, q), (2,), "best_score", "d"), 6),
         Search(Recommend((1, 3), (2,), using="d"), 6),
@@ -169,7 +171,8 @@ def script(collection: Collection | RemoteCollection) -> list[Any]:  # Any: what
             ]
         )
         said.append(found.is_complete)
-    said.append([p.id for p in collection.query(Search(OrderBy("size", is_descending=True), 5)).points])
+    for order in (OrderBy("size"), OrderBy("size", True), OrderBy("size", False, 7.0)):
+        said.append([(p.id, p.score) for p in collection.query(Search(order, 5)).points])
     said.append([(p.id, p.payload) for p in collection.search(q, 3, using="d")])
     groups = collection.query_groups(near, "colour", groups=2, group_size=2, wanted=Wanted(payload_without=("text",)))
     said.append([(value, [p.id for p in each]) for value, each in groups])

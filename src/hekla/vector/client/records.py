@@ -36,7 +36,8 @@ def record_from(document: Json) -> Record:
 def scored_from(document: Json) -> ScoredPoint:
     """Return a point that was found."""
     record = record_from(document)
-    return ScoredPoint(record.id, document["score"], record.payload, record.vectors)
+    score = document.get("order_value", document["score"])  # of an order, what it went by
+    return ScoredPoint(record.id, score, record.payload, record.vectors)
 
 
 def wanted_json(wanted: Wanted) -> dict[str, Json]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from hekla.base.errors import InputError, nearest_name, quoted
+from hekla.base.errors import InputError, UnsupportedError, nearest_name, quoted
 from hekla.vector.doors.filter_json import condition_json, path_of, read_condition
 from hekla.vector.doors.json_fields import Fields, Json
 from hekla.vector.expressions import (
@@ -152,6 +152,8 @@ def _json(expression: Term) -> Json:
     if isinstance(expression, Score):
         return f"$score[{expression.prefetch}]"
     if isinstance(expression, Value):
+        if expression.path.startswith("$score"):
+            raise UnsupportedError("stands for a score over REST", where=expression.path, cure="rename the key")
         return expression.path
     if isinstance(expression, When):
         return condition_json(expression.condition)

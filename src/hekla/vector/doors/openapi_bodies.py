@@ -57,7 +57,7 @@ _QUERY = {
         _object(("discover",), discover=_object(target=_ANY, context=_list_of(_object(positive=_ANY, negative=_ANY)))),
         _object(("context",), context=_list_of(_object(positive=_ANY, negative=_ANY))),
         _object(("order_by",), order_by=_ANY),
-        _object(("fusion",), fusion={"enum": ["rrf", "dbsf"]}),
+        _object(("fusion",), fusion={"enum": ["rrf", "dbsf", "weighted"]}, weights=_list_of(_NUMBER)),
         _object(("rrf",), rrf=_object(k=_WHOLE, weights=_list_of(_NUMBER))),
         _object(("sample",), sample={"const": "random"}, seed=_WHOLE),
         _object(("words", "path"), words=_TEXT, path=_TEXT),

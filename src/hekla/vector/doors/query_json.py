@@ -1,6 +1,6 @@
 """Searches as `qdrant-client` writes them, to searches of ours and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from hekla.base.errors import InputError, UnsupportedError, nearest_name, quoted
@@ -16,6 +16,7 @@ from hekla.vector.queries import (
     Diverse,
     Example,
     Fusion,
+    FusionKind,
     Nearest,
     OrderBy,
     Query,
@@ -233,24 +234,34 @@ def _order_by(fields: Fields, using: str) -> OrderBy:
     return read_order(fields.need("order_by"), fields.place("order_by"))
 
 
+_FUSIONS: Mapping[str, FusionKind] = {"rrf": "rrf", "dbsf": "distribution", "weighted": "weighted"}
+
+
 def _fusion(fields: Fields, using: str) -> Fusion:
+    """A fusion; the kind `weighted`, and weights, are of ours."""
     kind = fields.need_text("fusion")
-    if kind not in ("rrf", "dbsf"):
+    if kind not in _FUSIONS:
         raise InputError(f"expected rrf or dbsf, got {quoted(kind)}", where=fields.place("fusion"))
-    return Fusion("rrf", k=_RRF_K) if kind == "rrf" else Fusion("distribution")
+    return (
+        Fusion(_FUSIONS[kind], _weights(fields), _RRF_K) if kind == "rrf" else Fusion(_FUSIONS[kind], _weights(fields))
+    )
 
 
 def _rrf(fields: Fields, using: str) -> Fusion:
     inner = Fields(fields.need("rrf"), fields.place("rrf"))
-    weights = inner.items("weights") or []
-    for i, weight in enumerate(weights):
-        if isinstance(weight, bool) or not isinstance(weight, int | float):
-            raise InputError(f"expected a number, got {quoted(weight)}", where=f"{inner.place('weights')}[{i}]")
-    k = inner.number("k")
+    weights, k = _weights(inner), inner.number("k")
     inner.end()
     if k is not None and k <= 0:
         raise InputError(f"must be above 0, got {k}", where=inner.place("k"))
-    return Fusion("rrf", tuple(weights), _RRF_K if k is None else k)
+    return Fusion("rrf", weights, _RRF_K if k is None else k)
+
+
+def _weights(fields: Fields) -> tuple[float, ...]:
+    weights = fields.items("weights") or []
+    for i, weight in enumerate(weights):
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise InputError(f"expected a number, got {quoted(weight)}", where=f"{fields.place('weights')}[{i}]")
+    return tuple(weights)
 
 
 def _sample(fields: Fields, using: str) -> Sample:

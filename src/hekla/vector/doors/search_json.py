@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from hekla.base.errors import UnsupportedError
 from hekla.vector.doors.filter_json import filter_json
 from hekla.vector.doors.formula_json import formula_json
 from hekla.vector.doors.json_fields import Json
@@ -79,11 +78,10 @@ def _query_json(query: Query) -> Json:
 
 
 def _fusion_json(query: Fusion) -> Json:
-    if query.kind == "weighted":
-        raise UnsupportedError("a weighted fusion cannot be asked for over REST", cure="use rrf or distribution")
-    if query.kind == "distribution":
-        return {"fusion": "dbsf"}
-    return {"rrf": {"k": query.k, **({"weights": list(query.weights)} if query.weights else {})}}
+    weights: dict[str, Json] = {"weights": list(query.weights)} if query.weights else {}
+    if query.kind == "rrf":
+        return {"rrf": {"k": query.k, **weights}}
+    return {"fusion": "dbsf" if query.kind == "distribution" else "weighted", **weights}
 
 
 def _recommend_json(query: Recommend) -> dict[str, Json]:

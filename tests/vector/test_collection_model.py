@@ -46,6 +46,22 @@ class CollectionMachine(RuleBasedStateMachine):
         self.collection.upsert([Point(key, {"": list(at)}, payload) for key, at, payload in points])
         self.model.update({key: (at, payload) for key, at, payload in points})
 
+    @rule(
+        points=st.lists(st.tuples(ids, coordinates, payloads), min_size=1, max_size=8),
+        keys=st.lists(ids, max_size=4),
+        is_waited_for=st.booleans(),
+    )
+    def submit(
+        self, points: list[tuple[int, tuple[int, int], dict[str, Any]]], keys: list[int], is_waited_for: bool
+    ) -> None:
+        """Point by point, waiting for none; what comes after counts after them."""
+        futures = [self.collection.submit([Point(key, {"": list(at)}, payload)]) for key, at, payload in points]
+        self.model.update({key: (at, payload) for key, at, payload in points})
+        if is_waited_for:
+            self.collection.flush()
+            assert all(future.done() and future.exception() is None for future in futures)
+        assert self.collection.delete(keys) == len({key for key in keys if self.model.pop(key, None)})
+
     @rule(keys=st.lists(ids, max_size=4))
     def delete(self, keys: list[int]) -> None:
         gone = {key for key in keys if key in self.model}

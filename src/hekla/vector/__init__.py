@@ -11,9 +11,9 @@ from hekla.vector.collection import (
     CollectionStatus,
     SearchResult,
     SegmentStatus,
-    Selection,
     delete_collection,
 )
+from hekla.vector.edits import Selection
 from hekla.vector.errors import DamagedError, DiskError, LockedError, PointError
 from hekla.vector.filters import (
     Filter,

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from hekla.base.errors import InputError, NotFoundError, nearest_name, quoted
 from hekla.runtime.limits import usable_cpus
 from hekla.vector import bitmap
-from hekla.vector.batch import copied, payload_column, rows_from_arrays, rows_from_points
+from hekla.vector.batch import copied, rows_from_arrays
 from hekla.vector.damage import telling_damage
 from hekla.vector.dense import graph_options
 from hekla.vector.disk import Disk, telling_of
-from hekla.vector.errors import PointError
+from hekla.vector.edits import Removal, Rewriting, Selection, payloads_changed, vectors_removed, vectors_set
 from hekla.vector.execute import allowed_rows, run
 from hekla.vector.filters import Filter
 from hekla.vector.group_commit import GroupCommit
@@ -29,18 +29,17 @@ from hekla.vector.payload.words import words_by
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, SparseVector, Vector, read_id
 from hekla.vector.queries import Nearest, Search
 from hekla.vector.ready import load_kernels
-from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, payload_at, record_of, scored_of
-from hekla.vector.rows import AnyArray, Ids, Rows, concatenated, ids_of
+from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, record_of, scored_of
+from hekla.vector.rows import AnyArray, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
 from hekla.vector.scrolling import rows_in_order
 from hekla.vector.segment import Segment
 from hekla.vector.segment_sections import segment_sections
-from hekla.vector.store import Changes, Store, create_store, open_store
+from hekla.vector.store import Store, create_store, open_store
 from hekla.vector.upkeep import Upkeep, merge_once
 from hekla.vector.version import Version
 
 _NO_VECTORS = (int, uuid.UUID, SparseVector)  # queries that are not searched by `Near`
-Selection = Sequence[PointId] | Filter  # which points: by id, or all that a filter holds for
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,18 +199,9 @@ class Collection:
     @telling_damage
     def delete(self, selection: Selection) -> int:
         """Remove points and return how many there were. Errors: as `upsert`."""
-        gone = 0
-
-        def decide(version: Version) -> Changes:
-            nonlocal gone
-            ids = _ids_in(version, selection)
-            gone = len(ids)
-            if self._store.has_away and not isinstance(selection, Filter):
-                ids = _read_ids(selection)  # of points that are not known, too
-            return Changes(deletes=ids)
-
-        self._commits.write(decide)
-        return gone
+        removal = Removal(selection, knows_all=not self._store.has_away)
+        self._commits.write(removal)
+        return removal.points
 
     def set_payload(self, payload: Payload, selection: Selection) -> int:
         """Set these keys of the points' payloads, keeping others; return how many points. Errors: as `upsert`."""
@@ -234,72 +224,24 @@ class Collection:
         """Replace each point's payload by what `edit` makes of it; return how many points. Errors: as `upsert`."""
         return self._edit(selection, edit)
 
-    @telling_damage
     def _edit(self, selection: Selection, edit: Callable[[dict[str, Any]], Payload]) -> int:
-        def changed(rows: Rows) -> Rows:
-            payloads = payload_column([edit(payload_at(rows, row)) for row in range(len(rows))], "$")
-            return Rows(rows.ids, rows.dense, rows.sparse, payloads)
-
-        return self._rewrite(selection, changed)
+        return self._rewrite(Rewriting(selection, payloads_changed(edit)))
 
     @telling_damage
+    def _rewrite(self, rewriting: Rewriting) -> int:
+        self._commits.write(rewriting)
+        return rewriting.points
+
     def update_vectors(self, points: Sequence[Point]) -> int:
         """Set these vectors of points that are there, keeping payload and other vectors; return how many points.
 
         Errors: as `upsert`; NotFoundError for an id that is not there.
         """
-        rows_from_points(self.schema, points, "$.points")  # what is wrong is told by its place in what was given
-        vectors: dict[PointId, dict[str, Vector]] = {}
-        for i, point in enumerate(points):
-            vectors.setdefault(read_id(point.id, f"$.points[{i}].id"), {}).update(point.vectors)
-        given = rows_from_points(self.schema, [Point(key, named) for key, named in vectors.items()])
-        order = {key: row for row, key in enumerate(given.ids.as_keys())}
+        return self._rewrite(vectors_set(self.schema, points))
 
-        def changed(rows: Rows) -> Rows:
-            n = len(rows)
-            if n < len(given):
-                raise NotFoundError("some of the points are not there", where="$.points", cure="upsert them whole")
-            new = given.take(np.array([order[key] for key in rows.ids.as_keys()], np.int64))
-            both = concatenated([rows, new])
-            named = [vectors[rows.ids.at(row)] for row in range(n)]
-
-            def newest(name: str) -> AnyArray:
-                return np.arange(n) + n * np.array([name in each for each in named], np.int64)
-
-            dense = {name: column.take(newest(name)) for name, column in both.dense.items()}
-            sparse = {name: column.take(newest(name)) for name, column in both.sparse.items()}
-            return Rows(rows.ids, dense, sparse, rows.payloads)
-
-        return self._rewrite([given.ids.at(row) for row in range(len(given))], changed)
-
-    @telling_damage
     def delete_vectors(self, names: Iterable[str], selection: Selection) -> int:
         """Remove these vectors of the points; return how many points. Errors: as `upsert`; PointError for a name."""
-        gone = set(names)
-        known = {*self.schema.vectors, *self.schema.sparse}
-        for name in sorted(gone - known):
-            raise PointError(f"no vector is named {quoted(name)}", where="$.vector", cure=nearest_name(name, known))
-
-        def changed(rows: Rows) -> Rows:
-            none = rows_from_points(self.schema, [Point(rows.ids.at(row)) for row in range(len(rows))])
-            dense = {name: (none if name in gone else rows).dense[name] for name in rows.dense}
-            sparse = {name: (none if name in gone else rows).sparse[name] for name in rows.sparse}
-            return Rows(rows.ids, dense, sparse, rows.payloads)
-
-        return self._rewrite(selection, changed)
-
-    def _rewrite(self, selection: Selection, changed: Callable[[Rows], Rows]) -> int:
-        """Write points that are there anew, nothing coming between reading and writing."""
-        count = 0
-
-        def decide(version: Version) -> Changes:
-            nonlocal count
-            rows = _rows_in(version, _ids_in(version, selection))
-            count = 0 if rows is None else len(rows)
-            return Changes(upserts=None if rows is None else changed(rows))
-
-        self._commits.write(decide)
-        return count
+        return self._rewrite(Rewriting(selection, vectors_removed(self.schema, names)))
 
     def create_field(self, path: str, field: FieldSchema) -> None:
         """Make a payload index, over what is there and what comes. Errors: DiskError; ConfigError."""
@@ -532,40 +474,6 @@ def delete_collection(folder: Path | str, *, disk: Disk | None = None) -> None:
 
 def _is_optimised(source: object) -> bool:
     return isinstance(source, Segment) and bool(source.about["is_optimised"])
-
-
-def _ids_in(version: Version, selection: Selection) -> Ids:
-    """Return the ids of the points that are there, of a selection."""
-    if not isinstance(selection, Filter):
-        wanted = _read_ids(selection)
-        is_here = np.zeros(len(wanted), np.bool_)
-        for part in version.parts:
-            if part.live:
-                is_here |= part.find(wanted) >= 0
-        return wanted.take(np.flatnonzero(is_here))
-    allowed = allowed_rows(version, selection, "$.filter")
-    found = [
-        part.rows.ids.take(bitmap.members(words, len(part.rows)))
-        for part, words in zip(version.parts, allowed, strict=True)
-        if words is not None
-    ]
-    each = (np.concatenate([getattr(ids, name) for ids in found]) for name in ("low", "high", "is_uuid"))
-    return Ids(*each)
-
-
-def _read_ids(selection: Sequence[PointId]) -> Ids:
-    """Return ids as columns, each once however it was written. Errors: PointError."""
-    return ids_of(list(dict.fromkeys(read_id(value, f"$.points[{i}]") for i, value in enumerate(selection))))
-
-
-def _rows_in(version: Version, ids: Ids) -> Rows | None:
-    """Return the points with these ids, None for none."""
-    found = []
-    for part in version.parts:
-        rows = part.find(ids) if part.live else np.zeros(0, np.int64)
-        if (rows >= 0).any():
-            found.append(part.rows.take(rows[rows >= 0]))
-    return concatenated(found) if found else None
 
 
 def _grouped(points: Sequence[ScoredPoint], by: str, group_size: int) -> dict[Any, list[ScoredPoint]]:

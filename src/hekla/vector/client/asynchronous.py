@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hekla.vector.client.remote import RemoteCollection
-from hekla.vector.collection import Collection, SearchResult, Selection
+from hekla.vector.collection import Collection, SearchResult
+from hekla.vector.edits import Selection
 from hekla.vector.filters import Filter
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, Vector
 from hekla.vector.queries import Search

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from hekla.base.errors import InputError
 from hekla.vector.client.connection import Answer, Connection
 from hekla.vector.client.records import id_from, record_from, schema_from, scored_from, wanted_json
-from hekla.vector.collection import SearchResult, Selection
+from hekla.vector.collection import SearchResult
 from hekla.vector.doors.filter_json import filter_json
 from hekla.vector.doors.point_json import id_json, point_json, vectors_json
 from hekla.vector.doors.schema_json import field_json
 from hekla.vector.doors.search_json import search_json
+from hekla.vector.edits import Selection
 from hekla.vector.errors import PointError
 from hekla.vector.filters import Filter
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, SparseVector, Vector

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from hekla.base.errors import InputError, NotFoundError, quoted
 from hekla.protocols.api import ApiRequest, Route
-from hekla.vector.collection import Selection
 from hekla.vector.doors.desk import Desk
 from hekla.vector.doors.envelope import Told, answering
 from hekla.vector.doors.filter_json import path_of, read_filter
@@ -12,6 +11,7 @@ from hekla.vector.doors.json_fields import Fields, Json, read_json
 from hekla.vector.doors.payload_paths import merged_at, without
 from hekla.vector.doors.point_json import read_points, read_vectors_of_points, read_wanted, record_json
 from hekla.vector.doors.scope import Scope
+from hekla.vector.edits import Selection
 from hekla.vector.point import PointId, read_id
 from hekla.vector.records import ALL
 

@@ -11,12 +11,12 @@ from google.protobuf.message import DecodeError, Message
 
 from hekla.base.errors import InputError, quoted
 from hekla.protocols.api import Caller, Rpc
-from hekla.vector.collection import Selection
 from hekla.vector.doors import vectors_pb2 as pb
 from hekla.vector.doors.desk import Desk
 from hekla.vector.doors.filter_json import read_filter
 from hekla.vector.doors.json_fields import Fields, read_json
 from hekla.vector.doors.query_json import QueryReader, sooner
+from hekla.vector.edits import Selection
 from hekla.vector.errors import PointError
 from hekla.vector.filters import Filter
 from hekla.vector.point import Payload, Point, PointId, SparseVector, Vector

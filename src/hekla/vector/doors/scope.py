@@ -11,7 +11,8 @@ from typing import Any
 
 from hekla.base.errors import ConflictError, DeniedError, NotFoundError, TooLargeError
 from hekla.protocols.api import Caller
-from hekla.vector.collection import Collection, SearchResult, Selection
+from hekla.vector.collection import Collection, SearchResult
+from hekla.vector.edits import Selection
 from hekla.vector.filters import Filter, HasId, Match
 from hekla.vector.payload.paths import values_at
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint

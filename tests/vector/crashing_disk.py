@@ -98,6 +98,13 @@ class KilledAt(Disk):
         self._call()
         super().remove(path)
 
+    def remove_folder(self, folder: Path) -> None:
+        for path in sorted(folder.iterdir()):  # dies with half of the files gone, too
+            self._call()
+            path.unlink()
+        self._call()
+        super().remove_folder(folder)
+
 
 def killed(run: Callable[[Disk, Callable[[Any], None]], None], disk: Disk) -> tuple[list[Any], bool]:
     """Run something in a child process on a disk that kills it; return what it acknowledged, and whether it ended.

@@ -235,16 +235,6 @@ def test_killed_at_every_call_and_again_while_opening_it_keeps_what_it_acknowled
 
 @pytest.mark.slow
 def test_killed_while_it_is_deleted_a_collection_is_there_or_not(tmp_path: Path) -> None:
-    class Removing(KilledAt):
-        """Also dies in the middle of removing a folder: half of its files are gone."""
-
-        def remove_folder(self, folder: Path) -> None:
-            for path in sorted(folder.iterdir()):
-                self._call()
-                path.unlink()
-            self._call()
-            super().remove_folder(folder)
-
     for call in range(100):
         folder = tmp_path / str(call)
         assert call < 100
@@ -257,7 +247,7 @@ def test_killed_while_it_is_deleted_a_collection_is_there_or_not(tmp_path: Path)
             delete_collection(folder, disk=disk)
             acknowledge(0)
 
-        _, has_ended = killed(run, Removing(call))
+        _, has_ended = killed(run, KilledAt(call))
         if (folder / "manifest.json").exists():
             with Collection.open(folder, has_upkeep=False) as collection:
                 assert set(state_of(collection)[0]) == set(range(9))

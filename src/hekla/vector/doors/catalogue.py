@@ -6,6 +6,7 @@
 <folder>/snapshots/<name>/*.snapshot one tar file each
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -26,7 +27,7 @@ from hekla.base.errors import (
 )
 from hekla.protocols.api import Caller
 from hekla.vector.collection import Collection
-from hekla.vector.disk import Disk
+from hekla.vector.disk import Disk, telling_of
 from hekla.vector.errors import DamagedError, DiskError
 from hekla.vector.opening import FolderLock
 from hekla.vector.schema import CollectionSchema
@@ -49,6 +50,8 @@ class Catalogue:
             if not (folder / "collections").is_dir() or os.access(folder, os.W_OK):
                 raise
             # A folder nobody may write to is served for reading.
+        if self._lock is not None:
+            self._finish()
         self._open: dict[str, Collection] = {}
         self.broken: dict[str, str] = {}  # collections that cannot be opened, and why
         self._writing: dict[str, threading.Lock] = {}
@@ -162,10 +165,13 @@ class Catalogue:
                 raise
             path = self.folder / "collections" / name
             self._close_one(name)
-            if path.exists():
-                self._remove(path)
-            beside.rename(path)
-            self._disk.sync_folder(path.parent)
+            old = path.with_name(f".{name}.old")
+            with telling_of(path):
+                if path.exists():
+                    self._disk.rename(path, old)
+                self._disk.rename(beside, path)
+                self._disk.sync_folder(path.parent)
+            self._discard(old)
             self._open_one(path)
 
     def _close_one(self, name: str) -> None:
@@ -177,9 +183,28 @@ class Catalogue:
     def _remove(self, path: Path) -> None:
         """Remove a folder: first its name, so that half of it is never found."""
         gone = path.with_name(f".{path.name}.gone")
-        shutil.rmtree(gone, ignore_errors=True)
-        path.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        self._discard(gone)
+        with telling_of(path):
+            self._disk.rename(path, gone)
+            self._disk.sync_folder(path.parent)
+        self._discard(gone)
+
+    def _discard(self, hidden: Path) -> None:
+        """Remove a folder that means nothing, if it is there. What cannot be removed now is at the next start."""
+        if hidden.exists():
+            with contextlib.suppress(DiskError):
+                self._disk.remove_folder(hidden)
+
+    def _finish(self) -> None:
+        """Do to its end, or undo, what a killed process left half-done."""
+        collections = self.folder / "collections"
+        for old in collections.glob(".*.old"):
+            path = collections / old.name[1 : -len(".old")]
+            if not path.exists():  # killed between taking one away and putting another there
+                with telling_of(path):
+                    self._disk.rename(old, path)
+        for hidden in [*collections.glob(".*.old"), *collections.glob(".*.new"), *collections.glob(".*.gone")]:
+            self._discard(hidden)
 
     def _writable(self) -> None:
         if self.is_read_only:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.vector.test_refusing_disk import in_child
 
-from hekla.base.errors import InputError
+from hekla.base.errors import InputError, NotFoundError
 from hekla.vector import Collection, CollectionSchema, FieldSchema, LockedError, Match, Point, VectorSchema
 from hekla.vector.filters import Filter
 
@@ -176,3 +176,19 @@ def test_a_damaged_graph_leads_no_search_out_of_its_bytes(tmp_path: Path) -> Non
                 assert "graph." in collection.verify()[0]
 
         assert in_child(run) == "", f"trial {trial}"
+
+
+def test_a_file_is_no_collection(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(NotFoundError, match="holds no collection"):
+        Collection.open(tmp_path / "file")
+
+
+def test_the_lock_says_who_holds_it_whoever_held_it_before(tmp_path: Path) -> None:
+    fill(tmp_path / "points", 10)
+    (tmp_path / "points/lock").write_text("123456789")  # by a process with a longer number
+    with (
+        Collection.open(tmp_path / "points"),
+        pytest.raises(LockedError, match=f"process {os.getpid()} has it open for writing"),
+    ):
+        Collection.open(tmp_path / "points")

@@ -61,15 +61,9 @@ class Disk:
         return size
 
     def open_log(self, path: Path) -> int:
-        """Open a file for writing, made if it is not there, and return its descriptor. Errors: DiskError."""
+        """Open a file for writing and return its descriptor. Errors: DiskError."""
         with telling_of(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                self.sync_folder(path.parent)
-            except OSError:
-                os.close(descriptor)
-                raise
-            return descriptor
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def append(self, descriptor: int, path: Path, at: int, data: bytes) -> None:
         """Write bytes at a place behind which nothing counts, all or none. Errors: DiskError; the file ends there."""

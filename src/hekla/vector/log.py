@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hekla.base.errors import InputError
-from hekla.vector.disk import Disk
+from hekla.vector.disk import Disk, telling_of
 from hekla.vector.errors import DamagedError, DiskError
 from hekla.vector.schema import SyncPolicy
 
@@ -133,6 +133,7 @@ class Log:
         self._next = next_sequence
         self._appended = self._durable = next_sequence - 1
         self.bytes = good_bytes  # where the next record goes
+        self._is_named = good_bytes < _HEADER_BYTES  # a process that died may have made a file and not its name durable
         if good_bytes < _HEADER_BYTES:
             # Whole and on disk before the first record: a header torn later could not be told from a damaged one.
             header = _HEADER.pack(_MAGIC, _VERSION, 0, next_sequence)
@@ -163,6 +164,10 @@ class Log:
         rest = _RECORD.pack(0, len(batch), self._next, self._durable)[4:]
         checksum = zlib.crc32(batch, zlib.crc32(rest))
         record = b"".join((checksum.to_bytes(4, "little"), rest, batch, bytes(-len(batch) % 8)))
+        if not self._is_named:  # not at the opening, which then need not wait for the disk
+            with telling_of(self.path):
+                self._disk.sync_folder(self.path.parent)
+            self._is_named = True
         at = self.bytes
         try:
             self._disk.append(self._descriptor, self.path, at, record)

@@ -19,6 +19,7 @@ from hekla.vector.version import Part, whole
 
 _HEX = frozenset("0123456789abcdef")
 _LOG_NAME = len("log-0123456789abcdef.hkl")
+_PID_BYTES = 32
 _UNKNOWN_BATCHES = 1 << 32  # sequences left free after a log that cannot be read: some may have been used in it
 
 
@@ -117,7 +118,7 @@ class FolderLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            holder = os.pread(self._descriptor, _PID_BYTES, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             raise LockedError(
                 f"process {holder or 'another'} has it open for writing",
@@ -125,8 +126,8 @@ class FolderLock:
                 cure="close it there, or open it read-only",
             ) from None
         with contextlib.suppress(OSError):  # on a full disk the lock holds all the same; others read no number
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+            # as long as the one before: a change of length would wait for the file system's journal
+            os.pwrite(self._descriptor, str(os.getpid()).encode().ljust(_PID_BYTES), 0)
 
     def release(self) -> None:
         """Let others write. A second call does nothing."""

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ class KilledAt(Disk):
         self._random = random.Random(fatal_call)
         self._synced_bytes: dict[Path, int] = {}
         self._unsynced_writes: list[tuple[Path, int, bytes]] = []  # what stood there before, in files' synced bytes
+        self._noting = threading.Lock()  # one thread may write while another syncs
         self._unsynced_names: list[tuple[Path, Path | None]] = []
 
     def _call(self) -> None:
@@ -56,7 +58,8 @@ class KilledAt(Disk):
         synced = self._synced_bytes.setdefault(path, os.fstat(descriptor).st_size)
         if at < synced:  # in room made beforehand
             old = os.pread(descriptor, min(memoryview(data).nbytes, synced - at), at)
-            self._unsynced_writes.append((path, at, old))
+            with self._noting:
+                self._unsynced_writes.append((path, at, old))
         if self._left == 0:  # the next call is the last: this write is torn
             half = memoryview(data).cast("B")
             super().write(descriptor, half[: len(half) // 2], at)
@@ -65,10 +68,13 @@ class KilledAt(Disk):
 
     def sync(self, descriptor: int) -> None:
         self._call()
+        path, size = Path(os.readlink(f"/proc/self/fd/{descriptor}")), os.fstat(descriptor).st_size
+        with self._noting:
+            synced = [entry for entry in self._unsynced_writes if entry[0] == path]
         super().sync(descriptor)
-        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-        self._synced_bytes[path] = os.fstat(descriptor).st_size
-        self._unsynced_writes = [entry for entry in self._unsynced_writes if entry[0] != path]
+        with self._noting:
+            self._synced_bytes[path] = size
+            self._unsynced_writes = [entry for entry in self._unsynced_writes if not any(entry is e for e in synced)]
 
     def sync_folder(self, folder: Path) -> None:
         self._call()

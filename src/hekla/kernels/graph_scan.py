@@ -12,9 +12,9 @@ import numpy as np
 from hekla.kernels.graph_compact import SMALL_ADDED_AT, fetch_small, small_distance
 from hekla.kernels.graph_estimate import own_distance
 from hekla.kernels.graph_layout import ADDED_AT, HEADER
-from hekla.kernels.graph_pool import FULL_KEY, insert, key_of
+from hekla.kernels.graph_pool import FULL_KEY
 from hekla.kernels.graph_prune import fetch_own
-from hekla.kernels.graph_state import STATE_FOUND, STATE_NEXT
+from hekla.kernels.graph_state import STATE_NEXT, keep
 from hekla.kernels.measures import ROOT
 from hekla.lang import (
     Array,
@@ -61,23 +61,6 @@ def node_measure(blocks: View[u32, 2], node: index, query: View[f32, 1], *, own:
     return small_distance(blocks, node, query, own=own) + bitcast(f32, blocks[node, SMALL_ADDED_AT])
 
 
-@kernel(inline=True)
-def offer_node(
-    blocks: View[u32, 2],
-    node: index,
-    query: View[f32, 1],
-    best: MutView[u64, 1],
-    state: MutView[index, 1],
-    *,
-    own: Const,
-    metric: Const,
-):
-    kept = state[STATE_FOUND]
-    key = key_of(node_measure(blocks, node, query, own=own, metric=metric), u32(node))
-    if insert(best, kept, key) < len(best) and kept < len(best):
-        state[STATE_FOUND] = kept + 1
-
-
 @kernel
 def scan_allowed(
     blocks: View[u32, 2],
@@ -112,13 +95,15 @@ def scan_allowed(
             word &= word - 1
             fetch_node(blocks, node, len(query), own=own, metric=metric)
             if told - done == COMING:
-                offer_node(blocks, index(coming[done % COMING]), query, best, state, own=own, metric=metric)
+                ready = index(coming[done % COMING])
+                keep(best, state, node_measure(blocks, ready, query, own=own, metric=metric), ready)
                 done += 1
             coming[told % COMING] = u32(node)
             told += 1
         at += 64
     for i in range(done, told):
-        offer_node(blocks, index(coming[i % COMING]), query, best, state, own=own, metric=metric)
+        ready = index(coming[i % COMING])
+        keep(best, state, node_measure(blocks, ready, query, own=own, metric=metric), ready)
     state[STATE_NEXT] = at
     return at >= n
 

@@ -8,8 +8,8 @@ Shapes:  pool (capacity,) u64 and best (k,) u64 of keys (`graph_pool`); seen (n 
 Errors:  none; the kernels that use these functions are swept as a whole (`graph_search`).
 """
 
-from hekla.kernels.graph_pool import PASSING, TAKEN, insert, lower, node_of, place_of, place_of_key
-from hekla.lang import MutView, Vec, View, f32, fma, index, kernel, load, reduce_add, u32, u64
+from hekla.kernels.graph_pool import PASSING, TAKEN, insert, key_of, lower, node_of, place_of, place_of_key
+from hekla.lang import MutView, Vec, View, bitcast, f32, fma, index, kernel, load, reduce_add, u32, u64
 
 LANES = 16
 FLIGHT = 8  # places for nodes on their way, a power of two
@@ -71,6 +71,22 @@ def admit(pool: MutView[u64, 1], state: MutView[index, 1], key: u64, ef: index) 
         state[STATE_SIZE] = size
         state[STATE_PASSING] = passing
     return place
+
+
+@kernel(inline=True)
+def keep(best: MutView[u64, 1], state: MutView[index, 1], distance: f32, node: index):
+    """Put a node that was measured among the nearest."""
+    kept = state[STATE_FOUND]
+    if insert(best, kept, key_of(distance, u32(node))) < len(best) and kept < len(best):
+        state[STATE_FOUND] = kept + 1
+
+
+@kernel(inline=True)
+def farthest_listed(pool: View[u64, 1], state: View[index, 1], ef: index) -> f32:
+    """Return the estimate from which on a candidate is not put into the pool."""
+    if state[STATE_PASSING] == ef or state[STATE_SIZE] == len(pool):
+        return bitcast(f32, u32(pool[state[STATE_SIZE] - 1] >> 32))
+    return FARTHEST
 
 
 @kernel(inline=True)

@@ -20,17 +20,16 @@ from hekla.kernels.graph_estimate import estimates, nearer, own_distance
 from hekla.kernels.graph_layout import ADDED_AT, DEGREE, LEADS_TO_ROOTS_AT, neighbours_at
 from hekla.kernels.graph_pool import NODE_MASK, PASSING, TAKEN, insert, key_of, node_of
 from hekla.kernels.graph_state import (
-    FARTHEST,
     FLIGHT,
     READ,
     STARTS,
-    STATE_FOUND,
     STATE_HOPS,
-    STATE_PASSING,
     STATE_SIZE,
     WAYS,
     consider,
+    farthest_listed,
     has_unread,
+    keep,
     low_word,
     mark,
     square_of,
@@ -156,14 +155,9 @@ def walk(
         square = own_distance(blocks, node, query)
         if (low & PASSING) != 0:
             distance = square + bitcast(f32, blocks[node, ADDED_AT])
-            kept = state[STATE_FOUND]
-            if insert(best, kept, key_of(distance, u32(node))) < len(best) and kept < len(best):
-                state[STATE_FOUND] = kept + 1
+            keep(best, state, distance, node)
         estimates(blocks, node, planes, sums, width, square, found.mut(), bits=bits)
-        limit = f32(FARTHEST)
-        if state[STATE_PASSING] == ef or state[STATE_SIZE] == len(pool):
-            limit = bitcast(f32, u32(pool[state[STATE_SIZE] - 1] >> 32))
-        near = nearer(found.view(), limit)
+        near = nearer(found.view(), farthest_listed(pool, state, ef))
         while near != 0:
             slot = index(trailing_zeros(near))
             near &= near - 1

@@ -13,17 +13,16 @@ from hekla.kernels.graph_compact import (
     small_neighbours_at,
 )
 from hekla.kernels.graph_layout import DEGREE
-from hekla.kernels.graph_pool import PASSING, TAKEN, insert, key_of, node_of
+from hekla.kernels.graph_pool import PASSING, TAKEN, key_of, node_of
 from hekla.kernels.graph_state import (
-    FARTHEST,
     LISTED,
-    STATE_FOUND,
     STATE_HOPS,
-    STATE_PASSING,
     STATE_SIZE,
     STATE_TOUCHED,
     admit,
+    farthest_listed,
     has_unread,
+    keep,
     low_word,
     mark,
     square_of,
@@ -117,14 +116,10 @@ def walk_small(
             coming = list_neighbours(blocks, node, width, seen, touched, state, waiting.mut(), own=own)
             if (u32(key) & PASSING) != 0:
                 distance = small_distance(blocks, node, query, own=own) + bitcast(f32, blocks[node, SMALL_ADDED_AT])
-                kept = state[STATE_FOUND]
-                if insert(best, kept, key_of(distance, u32(node))) < len(best) and kept < len(best):
-                    state[STATE_FOUND] = kept + 1
-        limit = f32(FARTHEST)
+                keep(best, state, distance, node)
         for i in range(ready):
             other = index(older[i])
-            if state[STATE_PASSING] == ef or state[STATE_SIZE] == len(pool):
-                limit = bitcast(f32, u32(pool[state[STATE_SIZE] - 1] >> 32))
+            limit = farthest_listed(pool, state, ef)
             near = small_estimate(blocks, other, query, cut, sums, square, own=own)
             near += bitcast(f32, blocks[other, SMALL_ADDED_AT])
             if near < limit:

@@ -22,20 +22,17 @@ from hekla.vector.disk import Disk
 from hekla.vector.errors import DamagedError, DiskError
 from hekla.vector.log import LOG_FILES, IntervalSync, Log, LogRecord, log_path, read_log
 from hekla.vector.manifest import Manifest, SegmentEntry, manifest_path, read_manifest, write_manifest
+from hekla.vector.named_files import NamedFiles
 from hekla.vector.opening import FolderLock, Opened, open_segments, read_logs, strays
 from hekla.vector.packing import pack, unpack
 from hekla.vector.rows import AnyArray, Ids, Rows, columns, concatenated, rows_of
 from hekla.vector.schema import CollectionSchema
 from hekla.vector.segment import (
     Segment,
-    away_path,
     read_away,
     read_tombstones,
     segment_path,
-    tombstone_path,
-    write_away,
     write_segment,
-    write_tombstones,
 )
 from hekla.vector.version import Part, Tail, Version, whole
 
@@ -82,7 +79,6 @@ class Store:
         self, folder: Path, manifest: Manifest, disk: Disk, build: BuildSections, lock: FolderLock | None
     ) -> None:
         self.folder, self._disk, self._build, self._lock_file = folder, disk, build, lock
-        self._manifest = manifest
         self._write = threading.RLock()
         self._maintain = threading.RLock()
         self._log: Log | None = None
@@ -99,16 +95,12 @@ class Store:
         self._visible = self._latest
         self._damaged = dict.fromkeys(opened.damaged)  # in order, each once
         self._damaged_segments: set[int] = set()
-        self._written_deletes = {
-            entry.number: (entry.deleted, self._deleted_of(entry.number))
-            for entry in manifest.segments
-            if entry.deleted and not entry.away
-        }
+        self._files = NamedFiles(folder, disk, manifest, self._latest)
         if lock is not None:
             self._open_log(opened)
 
     def _open_log(self, opened: Opened) -> None:
-        self._remove_strays()
+        self._files.remove_strays()
         path = opened.log_file or log_path(self.folder, opened.next_sequence)
         good_bytes = opened.log_bytes if opened.log_file else 0
         policy = self.schema.sync
@@ -121,7 +113,7 @@ class Store:
         has, arrays = unpack(record.batch, where)
         try:
             changes = Changes(
-                rows_of(arrays, self._manifest.schema) if "upserts" in has else None,
+                rows_of(arrays, self.schema) if "upserts" in has else None,
                 Ids(arrays["delete.low"], arrays["delete.high"], arrays["delete.is_uuid"])
                 if "deletes" in has
                 else None,
@@ -258,7 +250,7 @@ class Store:
             if isinstance(part.source, Segment):
                 self._verify_segment(part.source)  # damage must not get a fresh checksum
         kept = [np.flatnonzero(~bitmap.to_mask(part.deleted, len(part.rows))) for part in old]
-        number = self._manifest.next_segment
+        number = self._files.manifest.next_segment
         entry: SegmentEntry | None = None
         segment: Segment | None = None
         if sum(len(rows) for rows in kept):
@@ -280,7 +272,7 @@ class Store:
             self._latest = self._visible = replace(self._latest, parts=tuple(parts))
             version = self._latest
         old_numbers = {source.number for source in sources if isinstance(source, Segment)}
-        entries = [e for e in self._manifest.segments if e.number not in old_numbers] + ([entry] if entry else [])
+        entries = [e for e in self._files.manifest.segments if e.number not in old_numbers] + ([entry] if entry else [])
         self._commit(version, entries, log_start)
 
     def _deleted_since(self, old: Sequence[Part], kept: Sequence[AnyArray], rows: int) -> bitmap.Words:
@@ -295,62 +287,14 @@ class Store:
 
     def _commit(self, version: Version, entries: Sequence[SegmentEntry], log_start: int | None) -> None:
         """Write the deleted rows and the manifest of a version, all of which is in the synced log or in segments."""
-        named = [self._with_deletes(entry, version) for entry in entries]
-        self._manifest = replace(
-            self._manifest,
-            generation=self._manifest.generation + 1,
-            next_segment=max([self._manifest.next_segment, *(entry.number + 1 for entry in named)]),
-            log_start=self._manifest.log_start if log_start is None else log_start,
-            segments=tuple(named),
-            schema=version.schema,
-        )
-        write_manifest(self._disk, self.folder, self._manifest)
-        self._remove_strays()
-
-    def _remove_strays(self) -> None:
-        """Remove what the manifest no longer names. What cannot be removed now is at the next opening."""
-        for stray in strays(self.folder, self._manifest):
-            try:
-                self._disk.remove(stray)
-            except DiskError:
-                return
-
-    def _with_deletes(self, entry: SegmentEntry, version: Version) -> SegmentEntry:
-        if entry.number in self._away:
-            return self._with_changes_away(entry, version)
-        words = _deleted_of(version, entry.number)
-        entry = replace(entry, away="")
-        if words is None or not words.any():
-            return entry
-        name, written = self._written_deletes.get(entry.number, ("", None))
-        if written is not words:
-            path = tombstone_path(self.folder, entry.number, version.sequence)
-            write_tombstones(self._disk, path, words)
-            name = path.name
-            self._written_deletes[entry.number] = (name, words)
-        return replace(entry, deleted=name)
-
-    def _with_changes_away(self, entry: SegmentEntry, version: Version) -> SegmentEntry:
-        """Write what changed while a segment could not be opened: the log that tells it may soon be removed."""
         with self._write:
-            changed = self._away[entry.number]
-            if not changed:
-                return entry
-            changed[:] = [
-                Ids(*(np.concatenate([getattr(ids, n) for ids in changed]) for n in ("low", "high", "is_uuid")))
-            ]
-            ids = changed[0]
-        path = away_path(self.folder, entry.number, version.sequence)
-        write_away(self._disk, path, ids)
-        return replace(entry, away=path.name)
+            away = {number: _joined(changed) for number, changed in self._away.items()}
+        self._files.commit(version, entries, log_start, away)
 
     @property
     def has_away(self) -> bool:
         """Return whether a segment could not be opened, so that not every point is known."""
         return bool(self._away)
-
-    def _deleted_of(self, number: int) -> bitmap.Words | None:
-        return _deleted_of(self._latest, number)
 
     def change_schema(self, schema: CollectionSchema) -> None:
         """Take another schema, whose vectors are the same, and build anew what segments store over their rows.
@@ -360,14 +304,14 @@ class Store:
         with self._maintain:
             with self._write:
                 self._writable()
-                before, manifest = self.schema, self._manifest
+                before, manifest = self.schema, self._files.manifest
                 self._set_schema(schema)
             try:
-                self._commit(self._latest, self._manifest.segments, None)
+                self._commit(self._latest, self._files.manifest.segments, None)
             except DiskError:
                 with self._write:
                     self._set_schema(before)
-                    self._manifest = manifest
+                    self._files.manifest = manifest
                 raise
             for part in self._latest.parts:
                 if isinstance(part.source, Segment):
@@ -383,7 +327,7 @@ class Store:
             for part in self._visible.parts:
                 if isinstance(part.source, Segment):
                     self._noting_damage(self._verify_segment, part.source)
-            manifest = self._manifest
+            manifest = self._files.manifest
             if self._noting_damage(self._is_current, manifest):
                 for entry in manifest.segments:
                     if entry.deleted:
@@ -426,7 +370,7 @@ class Store:
                 raise ConflictError("is not empty", where=str(folder), cure="name a new folder")
             with self._write:
                 self.sync()
-                manifest = self._manifest
+                manifest = self._files.manifest
                 logs = [(path, self._log_bytes(path)) for path in self.folder.glob(LOG_FILES)]
             self._disk.make_folder(folder)
             for entry in manifest.segments:
@@ -500,11 +444,11 @@ def open_store(folder: Path, disk: Disk, build: BuildSections, *, is_read_only: 
         raise
 
 
-def _deleted_of(version: Version, number: int) -> bitmap.Words | None:
-    for part in version.parts:
-        if isinstance(part.source, Segment) and part.source.number == number:
-            return part.deleted
-    return None
+def _joined(changed: list[Ids]) -> Ids | None:
+    """Return all the ids and keep them as one; None for none."""
+    if len(changed) > 1:
+        changed[:] = [Ids(*(np.concatenate([getattr(ids, n) for ids in changed]) for n in ("low", "high", "is_uuid")))]
+    return changed[0] if changed else None
 
 
 def _packed(changes: Changes) -> bytes:

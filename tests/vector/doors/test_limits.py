@@ -38,7 +38,7 @@ def call(channel: grpc.Channel, method: str, request: bytes) -> grpc.StatusCode 
     try:
         answer: bytes = channel.unary_unary(f"/hekla.vector.v1.Vectors/{method}")(request, timeout=110)
     except grpc.RpcError as error:
-        return error.code()  # type: ignore[no-any-return]  # grpc ships no types
+        return error.code()
     return answer
 
 

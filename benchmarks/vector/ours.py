@@ -23,13 +23,16 @@ def main() -> None:
 
         report(name, "degree 32, ef swept", took, index.bytes_per_vector, search, EFS, nearest, threads)
 
-    for bits in (2, 1):
+    def built(bits: int, owns: tuple[int, ...]) -> None:
+        """Measure a graph and its compact forms, and give their memory back."""
         index, took = timed(partial(build_graph, rows, Metric.L2, GraphOptions(bits=bits), threads=threads))
         measured(f"hekla, codes of {bits} bit{'s' * (bits > 1)} beside the node", index, took)
-    for own in (16, 8, 4):
-        small, more = timed(partial(index.compacted, own, threads=threads))
-        measured(f"hekla compact, own codes of {own} bits", small, (took[0] + more[0], took[1] + more[1]))
-        del small
+        for own in owns:
+            small, more = timed(partial(index.compacted, own, threads=threads))
+            measured(f"hekla compact, own codes of {own} bits", small, (took[0] + more[0], took[1] + more[1]))
+
+    built(2, ())
+    built(1, (16, 8, 4))
 
 
 if __name__ == "__main__":

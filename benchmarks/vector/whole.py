@@ -69,8 +69,12 @@ def main() -> None:
     parser.add_argument("--only", default="", help="steps, with commas: " + ", ".join(step.name for step in STEPS))
     parser.add_argument("--mixed", action="store_true", help="half an hour of mixed load at the end")
     options = parser.parse_args()
+    try:
+        steps = chosen(options.only, is_mixed=options.mixed)
+    except ValueError as error:
+        parser.error(str(error))
     options.folder.mkdir(parents=True, exist_ok=True)
-    for step in chosen(options.only, is_mixed=options.mixed):
+    for step in steps:
         print(f"{step.name} (at most {step.minutes:.0f} min): ", end="", flush=True)
         print(run(step, options.folder), flush=True)
 

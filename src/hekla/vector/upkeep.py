@@ -6,6 +6,8 @@ of the next, so a point is written about log8(n) times. A segment with a quarter
 
 import threading
 
+from hekla.vector.dense import has_graph
+from hekla.vector.schema import CollectionSchema
 from hekla.vector.segment import Segment
 from hekla.vector.store import Store
 from hekla.vector.version import Part
@@ -36,7 +38,7 @@ def due_merge(store: Store) -> list[int]:
         members.append(_number(part))
         if len(members) == FAN_IN:
             return members
-    return []
+    return next(([_number(part)] for part in segments if _lacks_graph(part, store.schema)), [])
 
 
 def merge_once(store: Store) -> bool:
@@ -45,6 +47,12 @@ def merge_once(store: Store) -> bool:
     if numbers:
         store.merge(numbers)
     return bool(numbers)
+
+
+def _lacks_graph(part: Part, schema: CollectionSchema) -> bool:
+    assert isinstance(part.source, Segment)
+    is_due = any(has_graph(vector, len(part.rows)) for vector in schema.vectors.values())
+    return is_due and not part.source.about["is_optimised"]
 
 
 def _number(part: Part) -> int:
@@ -97,10 +105,13 @@ class Upkeep:
                 return
             self._wanted.clear()
             try:
-                if is_seal_due(self._store):
-                    self._store.seal()
-                while not self._is_stopped.is_set() and merge_once(self._store):
-                    pass
+                is_more = True
+                while is_more and not self._is_stopped.is_set():
+                    is_more = is_seal_due(self._store)
+                    if is_more:
+                        self._store.seal()
+                    else:
+                        is_more = merge_once(self._store)
                 self.error = None
                 with self._waking:
                     if not self._wanted.is_set():

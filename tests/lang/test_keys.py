@@ -363,10 +363,10 @@ def test_the_hash_of_a_folder_is_remembered_until_a_file_is_written_made_or_remo
 
 def test_loading_what_is_kept_makes_nothing(world: World) -> None:
     kernel = world.kernel()
-    assert not kernel.load_kept()
+    assert not kernel.find_kept()
     assert not list((world.folder / "cache").rglob("*.image"))
     expected = kernel(1.0)
     loaded = world_unchanged(world).with_options(cache=world.cache)
-    assert loaded.load_kept()
+    assert loaded.find_kept()
     assert "_lowered" not in vars(loaded.compile())
     assert loaded(1.0) == expected

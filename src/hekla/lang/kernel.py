@@ -250,10 +250,11 @@ class Kernel(functools.partial[Any]):  # Any: the kernel's result
         self._call_with(self.compile().entry)
 
     @no_frames_of_ours
-    def load_kept(self, *kinds: t.Type, **named: Any) -> bool:  # Any: compile-time values
-        """Load the kernel for these types and constants if its code is in the cache; False where a call must make it.
+    def find_kept(self, *kinds: t.Type, **named: Any) -> bool:  # Any: compile-time values
+        """Find the kernel's code for these types and constants in the cache; False where a call must make it.
 
-        Loading takes well below a millisecond, compiling hundreds: for what should be ready but must not wait.
+        That takes a millisecond or two, making it hundreds: for what should be at hand but must not wait. The first
+        call maps the code that was found.
         """
         key = _key_of(kinds, named)
         with self._lock:
@@ -263,7 +264,6 @@ class Kernel(functools.partial[Any]):  # Any: the kernel's result
                 if not compiled.is_kept:
                     return False
                 self._compiled[key] = compiled
-        _ = compiled.entry
         return True
 
     def _call_with(self, function: Callable[..., Any]) -> None:  # Any: the kernel's arguments and result

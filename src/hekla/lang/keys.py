@@ -95,8 +95,8 @@ class _Digest:
         self._texts = texts
         self.parts: list[str] = []
         self._met: dict[int, int] = {}
-        self._asked: set[tuple[str, str]] = set()  # names in modules: two kernels may ask one module for different ones
-        self._told: set[tuple[int, str]] = set()  # names in the globals of kernels
+        self._asked: dict[str, set[str]] = {}  # by module: two kernels may ask one module for different names
+        self._told: dict[int, set[str]] = {}  # names in the globals of kernels, by the number of these
         self._kept: list[object] = []  # so that no number in `_met` is given to another object
 
     def note(self, text: str) -> None:
@@ -137,10 +137,10 @@ class _Digest:
             return
         self.note(f"kernel {definition.inline} {definition.demand!r}")
         words = self._add_text(definition)
-        place = id(definition.function.__globals__)  # whose names need telling once, not for each kernel of a file
-        told = self._told if not definition.closure else set()
+        # names of a file need telling once, not for each kernel in it
+        told = set() if definition.closure else self._told.setdefault(id(definition.function.__globals__), set())
         for word in words:
-            if (place, word) in told:
+            if word in told:
                 continue
             value = definition.lookup(word)
             if isinstance(value, Missing):
@@ -152,7 +152,7 @@ class _Digest:
                 self.note(word)
                 self.add(value, words)
             if not isinstance(value, ModuleType):  # of which each kernel asks for other names
-                told.add((place, word))
+                told.add(word)
 
     def _add_text(self, definition: Definition) -> tuple[str, ...]:
         """Note the text of a function and where it stands, and return the words in it."""
@@ -199,14 +199,13 @@ class _Digest:
             return
         if not words:
             raise CannotTellError(module.__name__)  # one in a collection: any of its names may be asked for
+        asked, names = self._asked.setdefault(module.__name__, set()), vars(module)
         for word in words:
-            if (
-                word in vars(module) and (module.__name__, word) not in self._asked
-            ):  # two kernels may ask one module for different names
-                self._asked.add((module.__name__, word))
+            if word in names and word not in asked:
+                asked.add(word)
                 self._texts.useful.add(word)
                 self.note(word)
-                self.add(vars(module)[word], words)
+                self.add(names[word], words)
 
     def _add_class(self, value: type) -> None:
         """Add a class, its methods among it: a constant may be what one of them returns."""

@@ -28,7 +28,7 @@ from hekla.vector.opening import FolderLock
 from hekla.vector.payload.words import words_by
 from hekla.vector.point import Payload, Point, PointId, Record, ScoredPoint, SparseVector, Vector, read_id
 from hekla.vector.queries import Nearest, Search
-from hekla.vector.ready import load_kernels
+from hekla.vector.ready import find_kernels
 from hekla.vector.records import ALL, ID_ONLY, WITH_PAYLOAD, Wanted, record_of, scored_of
 from hekla.vector.rows import AnyArray, ids_of
 from hekla.vector.schema import CollectionSchema, FieldSchema
@@ -111,7 +111,7 @@ class Collection:
         Errors: NotFoundError; LockedError if another process has it open for writing; DamagedError.
         """
         store = open_store(Path(folder), disk or Disk(), segment_sections, is_read_only=is_read_only)
-        load_kernels(store.version)
+        find_kernels(store.version)
         return cls(store, has_upkeep=has_upkeep)
 
     def __enter__(self) -> "Collection":

@@ -129,9 +129,9 @@ class Searcher:
             return k
         return k + k // 2 + 8 if self._is_fine else 2 * k + 16
 
-    def load_kept(self) -> None:
-        """Load the kernel, if it was compiled before."""
-        search_one.load_kept(**self._constants())
+    def find_kernel(self) -> None:
+        """Find the kernel's code, if it was compiled before."""
+        search_one.find_kept(**self._constants())
 
     def into(
         self,

@@ -76,11 +76,11 @@ def _hits(version: Version, search: Search, where: str, until: float | None) -> 
 
 
 def allowed_rows(version: Version, filter_: Filter | None, where: str) -> Allowed:
-    """Return the rows of each part that a filter holds for; None for all. Errors: PointError."""
+    """Return the rows of each part that a filter holds for; None for all of its live rows. Errors: PointError."""
     if filter_ is None:
         return [None] * len(version.parts)
     check_filter(filter_, where)
-    return [select(part, filter_, version.schema) for part in version.parts]
+    return [select(part, filter_, version.schema) if part.live else None for part in version.parts]
 
 
 def _filtered(search: Search, filter_: Filter | None) -> Search:

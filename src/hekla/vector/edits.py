@@ -127,6 +127,8 @@ def _ids_in(version: Version, selection: Selection) -> Ids:
         for part, words in zip(version.parts, allowed, strict=True)
         if words is not None
     ]
+    if not found:
+        return ids_of([])
     each = (np.concatenate([getattr(ids, name) for ids in found]) for name in ("low", "high", "is_uuid"))
     return Ids(*each)
 

@@ -40,7 +40,6 @@ class Database:
         return self.collection.submit(points)
 
     def build(self) -> None:
-        self.collection.wait_settled()
         self.collection.optimise()
 
     def open(self, folder: Path) -> None:

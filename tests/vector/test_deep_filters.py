@@ -32,11 +32,8 @@ def collection(tmp_path: Path) -> Collection:
 @pytest.mark.parametrize("clause", ["must", "should", "must_not"])
 def test_the_deepest_filter_takes_time_by_its_levels_not_by_their_power(collection: Collection, clause: str) -> None:
     """Each level once looked twice at the next: 63 levels would never have come back."""
-    conditions = [
-        Match("n", (3, 22)),
-        HasId((3, 22)),
-        Match("m", (3, 22)),
-    ]  # of an index, an id, a payload that is read
+    # of an index, an id, a payload that is read
+    conditions: list[Condition] = [Match("n", (3, 22)), HasId((3, 22)), Match("m", (3, 22))]
     for condition in conditions:
         expected = 23 if clause == "must_not" and LEVELS % 2 else 2
         assert collection.count(deep(condition, LEVELS, clause)) == expected

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -236,3 +237,49 @@ def test_killed_at_every_step_what_was_told_done_is_there(tmp_path: Path, cuts_p
             assert there == set(range(len(there))), "in the order of the calls, without a gap"
             assert collection.status().damaged == ()
     assert calls > 20, "the steps are no longer all counted"
+
+
+class SlowDisk(Disk):
+    """A disk that takes its time to sync, and counts."""
+
+    syncs = 0
+
+    def sync(self, descriptor: int) -> None:
+        self.syncs += 1
+        time.sleep(0.003)  # what such a disk is like; nothing waits for it to pass
+
+
+def syncs_of_writers(folder: Path, writers: int, writes: int) -> int:
+    disk = SlowDisk()
+    with Collection.create(folder, SCHEMA, disk=disk, has_upkeep=False) as collection:
+        before = disk.syncs
+
+        def write(writer: int) -> None:
+            for key in range(writes):
+                collection.upsert([point(1000 * writer + key)])
+
+        threads = [threading.Thread(target=write, args=(writer,)) for writer in range(writers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(collection) == writers * writes
+        return disk.syncs - before
+
+
+def test_writers_that_come_back_share_each_sync_and_not_every_other(tmp_path: Path) -> None:
+    # A first comer who wrote alone, the other seven after it: 160 / 4.5 = 36 syncs. On a busy machine one try may be.
+    assert min(syncs_of_writers(tmp_path / str(i), 8, 20) for i in range(3)) < 30
+
+
+def test_a_writer_left_alone_does_not_wait_for_those_who_went(tmp_path: Path) -> None:
+    with Collection.create(tmp_path / "points", SCHEMA, has_upkeep=False) as collection:
+        others = [threading.Thread(target=collection.upsert, args=([point(key)],)) for key in range(8)]
+        for thread in others:
+            thread.start()
+        for thread in others:
+            thread.join()
+        for key in range(100, 120):
+            collection.upsert([point(key)])
+        assert collection._commits._expected == 1
+        assert len(collection) == 28

@@ -4,9 +4,14 @@ Of those who wait for a write one leads: it takes what is queued, writes it and 
 next leads. What nobody waits for (`submit`) a thread leads, begun with the first. Writes count in the order they came,
 also of one caller who waited for none. A group that is refused is written again one by one, so that each is told its
 own error and none suffers for another's.
+
+Writers that wait for each write come back as soon as they are told. Were the next group written at once, it would be
+without them, and every sync would serve half of the writers: so it waits for as many as wrote last, for a fraction of
+the time a group takes, and for a while not at all once it waited in vain.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -22,6 +27,8 @@ from hekla.vector.version import Version
 
 Decide = Callable[[Version], Changes]
 Work = Sequence[Point] | Rows | Decide  # points or rows to upsert; or what to do is found from the latest version
+_PATIENCE, _MOST_PATIENCE_S = 0.5, 1e-3  # of the time the last group took, that the next waits for its writers
+_MOST_HASTE = 64  # groups that wait for nobody, at most, after one that waited in vain
 _GROUP_POINTS = 4096  # at most: the first of a group waits for the others to be converted
 _QUEUED_POINTS, _QUEUED_BYTES = 8192, 64 << 20  # before `submit` waits; bytes of vectors
 
@@ -66,6 +73,12 @@ class GroupCommit:
         self._most_queued = min(_QUEUED_POINTS, max(64, _QUEUED_BYTES // _vector_bytes(store.schema)))
         self._thread: threading.Thread | None = None
         self._calls = threading.Semaphore(0)  # of the thread, to lead
+        self._expected = 0  # writers that wait for their writes, as far as is known
+        self._wanted = 0  # of them in the queue, before a leader who waits goes on; 0: none waits
+        self._all_here = threading.Lock()  # held; free for a moment when they are
+        self._all_here.acquire()
+        self._haste, self._hurry = 0, 0  # groups that still wait for nobody; how many after the next that is in vain
+        self._took_s = 0.0  # the last group
 
     def write(self, work: Work) -> int:
         """Do one write, and return the last sequence once it is as safe as the schema's `sync` says.
@@ -74,27 +87,41 @@ class GroupCommit:
         """
         mine: _Write | None = None
         with self._lock:
-            if self._is_led:
+            is_led = self._is_led
+            if is_led or self._expected > 1:
                 mine = _Write(work, None)
                 self._queue.append(mine)
                 self._queued_points += mine.points
+                if self._wanted and len(self._queue) >= self._wanted:
+                    self._wanted = 0
+                    self._all_here.release()
             self._is_led = True
         if mine is not None:
+            if not is_led:
+                mine.turn.release()
             return self._written_by_others(mine)
         try:
             return self._done(work)
         finally:
+            self._expected = 1 + len(self._queue)
             self._give_lead_on()
             self._written()
 
     def _written_by_others(self, mine: _Write) -> int:
         """Wait until a leader has written this, or has made this caller lead."""
+        is_leader = False
         try:
             mine.turn.acquire()
+            is_leader = not mine.is_done
+            if is_leader:
+                self._gather()
         except BaseException:  # an interrupt: the write stays, and nobody waits for it
             with self._lock:
                 mine.future = Future()
-                is_leader = not mine.turn.locked() and not mine.is_done
+                is_leader = is_leader or (not mine.turn.locked() and not mine.is_done)
+                if is_leader:
+                    self._wanted = 0
+                    self._all_here.acquire(blocking=False)
             if is_leader:
                 self._call_thread()
             raise
@@ -154,13 +181,41 @@ class GroupCommit:
 
     def _lead(self, mine: _Write | None) -> None:
         """Write a group; give the lead on if `mine` was in it."""
+        began = time.perf_counter()
         group = self._taken()
         self._commit(group)
+        self._took_s = time.perf_counter() - began
+        waiting = [each for each in group if each.future is None]
+        self._expected = len(waiting) + len(self._queue)
+        for each in waiting:
+            each.finish()
         if mine is None or mine in group:
             self._give_lead_on()
         for each in group:  # now that another leads: what is called back may write
-            each.finish()
+            if each.future is not None:
+                each.finish()
         self._written()
+
+    def _gather(self) -> None:
+        """Wait a moment for the writers that wrote last, if that was worth it before."""
+        if len(self._queue) >= self._expected:
+            return
+        if self._haste:
+            self._haste -= 1
+            return
+        with self._lock:
+            if len(self._queue) >= self._expected:
+                return
+            self._wanted = self._expected
+        if self._all_here.acquire(timeout=min(_PATIENCE * self._took_s, _MOST_PATIENCE_S)):
+            self._hurry = 0
+            return
+        with self._lock:
+            is_vain, self._wanted = bool(self._wanted), 0
+        if is_vain:
+            self._hurry = self._haste = min(max(1, 2 * self._hurry), _MOST_HASTE)
+        else:  # the last came between
+            self._all_here.acquire()
 
     def _give_lead_on(self) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """Rows that grow at the end, while readers hold on to what they saw."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class GrowingArray:
         self._array[at] = value
         self._length = at + 1
 
-    def extend(self, more: AnyArray) -> None:
+    def extend(self, more: AnyArray | Sequence[Any]) -> None:  # Any: elements
         """Add elements at the end."""
         needed = self._length + len(more)
         if needed > len(self._array):
@@ -79,6 +80,14 @@ class GrowingBits:
         """Add a row."""
         self.reserve(row + 1)
         self._words[row >> 6] |= np.uint64(1 << (row & 63))
+
+    def add_all(self, rows: Sequence[int]) -> None:
+        """Add rows, rising, there being room for them."""
+        words: dict[int, int] = {}
+        for row in rows:
+            words[row >> 6] = words.get(row >> 6, 0) | 1 << (row & 63)
+        for word, bits in words.items():
+            self._words[word] |= np.uint64(bits)
 
     def reserve(self, rows: int) -> None:
         """Make room for so many rows, in the set or not."""

@@ -5,7 +5,9 @@ numbers, as a range is; words also in a list of their own. Points in memory are 
 20,000 takes microseconds. What a reader sees ends with its last row: what came later stands behind.
 """
 
+from array import array
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from hekla.vector.payload.flat_index import FlatIndex, FlatWords, Sections, join
 from hekla.vector.payload.paths import Json, values_at
 from hekla.vector.payload.payload_index import RowColumn, WordRows
 from hekla.vector.payload.postings import as_bytes
+from hekla.vector.payload.words import Words as Split
 from hekla.vector.payload.words import words_by
 from hekla.vector.rows import AnyArray
 from hekla.vector.schema import FieldSchema
@@ -46,44 +49,59 @@ class GrowingField:
         self.counts = GrowingArray(np.uint16)
         self.place_ends = GrowingArray(np.uint32)
         self.places = GrowingArray(np.uint32)
-        self.pairs_of: list[GrowingArray] = []
+        self.pairs_of: list[array[int]] = []
         self.lengths = GrowingArray(np.uint32)
         self.totals = GrowingArray(np.int64, (2,))  # of all rows up to this one: texts, words
 
     def add(self, row: int, values: Sequence[Json]) -> None:
         """Add the next row."""
-        for bits in (self.present, self.null, self.other):
-            bits.reserve(row + 1)
-        if values:
-            self._note_kinds(row, values)
-        if self.split is not None:
-            self._add_words(row, values)
-        elif self.field.kind == "geo":
-            for value in values:
-                if (place := self.read(value)) is not None:
-                    self.values.append(place[0])
-                    self.longitudes.append(place[1])
-                    self.rows.append(row)
-        elif self.field.kind in ("keyword", "uuid"):
-            for term in dict.fromkeys(term for value in values if (term := self.read(value)) is not None):
-                self.values.append(self._number(term))
-                self.rows.append(row)
-        else:
-            for value in values:
-                if (number := self.read(value)) is not None:
-                    self.values.append(number)
-                    self.rows.append(row)
-        self.ends.append(len(self.rows))
+        self.add_rows(row, [values])
 
-    def _note_kinds(self, row: int, values: Sequence[Json]) -> None:
-        if any(value is not None for value in values):
-            self.present.add(row)
-        if any(value is None for value in values):
-            self.null.add(row)
-        if any(value is not None and self.read(value) is None for value in values):
-            self.other.add(row)
-            if self.first_other is None:
-                self.first_other = row
+    def add_rows(self, first: int, each: Sequence[Sequence[Json]]) -> None:
+        """Add the next rows, `first` and so on, each with its values: every column grows once."""
+        if not each:
+            return
+        self._note_kinds(first, each)
+        if self.split is not None:
+            self._add_words(first, each)
+            return
+        values: list[Any] = []  # Any: numbers, or places
+        rows: list[int] = []
+        ends: list[int] = []
+        before = len(self.rows)
+        is_term, read = self.field.kind in ("keyword", "uuid"), self.read
+        for row, given in enumerate(each, first):
+            found = [known for value in given if (known := read(value)) is not None]
+            if is_term:
+                found = [self._number(term) for term in dict.fromkeys(found)]
+            values += found
+            rows += [row] * len(found)
+            ends.append(before + len(values))
+        if self.field.kind == "geo":
+            self.longitudes.extend([east for _, east in values])
+            values = [north for north, _ in values]
+        self.values.extend(values)
+        self.rows.extend(rows)
+        self.ends.extend(ends)
+
+    def _note_kinds(self, first: int, each: Sequence[Sequence[Json]]) -> None:
+        present: list[int] = []
+        null: list[int] = []
+        other: list[int] = []
+        for row, values in enumerate(each, first):
+            for value in values:
+                if value is None:
+                    null.append(row)
+                    continue
+                present.append(row)
+                if self.read(value) is None:
+                    other.append(row)
+        for bits, rows in ((self.present, present), (self.null, null), (self.other, other)):
+            bits.reserve(first + len(each))
+            if rows:
+                bits.add_all(rows)
+        if other and self.first_other is None:
+            self.first_other = other[0]
 
     def _number(self, term: str) -> int:
         number = self.number_of.get(term)
@@ -91,40 +109,68 @@ class GrowingField:
             number = len(self.terms)
             self.terms.append(term)
             if self.split is not None:
-                self.pairs_of.append(GrowingArray(np.uint32, room=4))
+                self.pairs_of.append(array("I"))
             self.number_of[term] = number  # last: who finds it finds its pairs
         return number
 
-    def _add_words(self, row: int, values: Sequence[Json]) -> None:
+    def _add_words(self, first: int, each: Sequence[Sequence[Json]]) -> None:
         assert self.split is not None
-        stands: dict[str, list[int]] = {}
-        place = length = 0
-        for value in values:
-            words = self.split(value) if isinstance(value, str) else []
-            for word in words:
-                stands.setdefault(word, []).append(place)
-                place += 1
-            length += len(words)
-            place += 1  # a gap, which no phrase reaches over
-        for word, stood in stands.items():
-            number = self._number(word)
-            self.pairs_of[number].append(len(self.rows))
-            self.values.append(number)
-            self.counts.append(min(len(stood), 65535))
-            for one in stood:
-                self.places.append(one)
-            self.place_ends.append(len(self.places))
-            self.rows.append(row)
-        texts, total = self.totals.at(row - 1).tolist() if row else (0, 0)
-        self.lengths.append(length)
-        self.totals.extend(np.array([[texts + (length > 0), total + length]]))
+        numbers: list[int] = []
+        rows: list[int] = []
+        counts: list[int] = []
+        places: list[int] = []
+        place_ends: list[int] = []
+        ends: list[int] = []
+        lengths: list[int] = []
+        totals: list[tuple[int, int]] = []
+        pair, place_end = len(self.rows), len(self.places)
+        texts, total = self.totals.at(first - 1).tolist() if first else (0, 0)
+        for row, values in enumerate(each, first):
+            stands, length = _stands(self.split, values)
+            for word, stood in stands.items():
+                number = self._number(word)
+                self.pairs_of[number].append(pair)
+                pair += 1
+                numbers.append(number)
+                counts.append(min(len(stood), 65535))
+                places += stood
+                place_end += len(stood)
+                place_ends.append(place_end)
+            rows += [row] * len(stands)
+            ends.append(pair)
+            lengths.append(length)
+            texts, total = texts + (length > 0), total + length
+            totals.append((texts, total))
+        self.values.extend(numbers)
+        self.rows.extend(rows)
+        self.counts.extend(counts)
+        self.places.extend(places)
+        self.place_ends.extend(place_ends)
+        self.lengths.extend(lengths)
+        self.totals.extend(totals)
+        self.ends.extend(ends)
+
+
+def _stands(split: Split, values: Sequence[Json]) -> tuple[dict[str, list[int]], int]:
+    """Return where each word stands in the texts of a row, and how many words there are."""
+    stands: dict[str, list[int]] = {}
+    place = length = 0
+    for value in values:
+        words = split(value) if isinstance(value, str) else []
+        for at, word in enumerate(words, place):
+            if word in stands:
+                stands[word].append(at)
+            else:
+                stands[word] = [at]
+        length += len(words)
+        place += len(words) + 1  # a gap, which no phrase reaches over
+    return stands, length
 
 
 def build_field(payloads: Sequence[Json], path: str, field: FieldSchema) -> Sections:
     """Return the sections of one index over the payloads of n rows."""
     growing = GrowingField(field)
-    for row, payload in enumerate(payloads):
-        growing.add(row, values_at(payload, path) if payload else [])
+    growing.add_rows(0, [values_at(payload, path) if payload else [] for payload in payloads])
     return joined([IndexAsOf(growing, len(payloads)).flat()], [np.arange(len(payloads))])
 
 
@@ -185,7 +231,8 @@ class IndexAsOf:
 
     def _pairs_of(self, number: int) -> AnyArray:
         """Return the pairs of a word, rising."""
-        pairs = self._growing.pairs_of[number].view()
+        # a copy in one step of the interpreter: others may add
+        pairs = np.frombuffer(self._growing.pairs_of[number].tobytes(), np.uint32)
         if len(pairs) and pairs[-1] >= self._pairs:
             return pairs[: int(np.searchsorted(pairs, self._pairs))]
         return pairs

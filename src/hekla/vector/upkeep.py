@@ -1,7 +1,9 @@
 """Upkeep: seals the tail when it is large, and merges segments when there are many of a size or much is deleted.
 
 Segments are in tiers: tier t has those of 8^t to 8^(t + 1) times `seal_points` live rows. Eight of one tier become one
-of the next, so a point is written about log8(n) times. A segment with a quarter of its rows deleted is written anew.
+of the next, so a point is written about log8(n) times. A segment with a quarter of its rows deleted is written anew,
+but a new segment gets its graph before: every search reads all of its rows till then. One with half of its rows
+deleted goes first of all.
 """
 
 import threading
@@ -14,6 +16,7 @@ from hekla.vector.version import Part
 
 FAN_IN = 8
 MAX_DELETED_SHARE = 0.25
+URGENT_DELETED_SHARE = 0.5
 _RETRY_S = 5.0  # after the disk refused
 
 
@@ -30,7 +33,7 @@ def due_merge(store: Store) -> list[int]:
         if isinstance(part.source, Segment) and not store.is_damaged(part.source.number)
     ]
     for part in segments:
-        if len(part.rows) - part.live > MAX_DELETED_SHARE * len(part.rows):
+        if _deleted_share(part) > URGENT_DELETED_SHARE:
             return [_number(part)]
     tiers: dict[int, list[int]] = {}
     for part in segments:
@@ -38,7 +41,9 @@ def due_merge(store: Store) -> list[int]:
         members.append(_number(part))
         if len(members) == FAN_IN:
             return members
-    return next(([_number(part)] for part in segments if _lacks_graph(part, store.schema)), [])
+    due = [part for part in segments if _lacks_graph(part, store.schema)]
+    due += [part for part in segments if _deleted_share(part) > MAX_DELETED_SHARE]
+    return [_number(part) for part in due[:1]]
 
 
 def merge_once(store: Store) -> bool:
@@ -53,6 +58,10 @@ def _lacks_graph(part: Part, schema: CollectionSchema) -> bool:
     assert isinstance(part.source, Segment)
     is_due = any(has_graph(vector, len(part.rows)) for vector in schema.vectors.values())
     return is_due and not part.source.about["is_optimised"]
+
+
+def _deleted_share(part: Part) -> float:
+    return 1 - part.live / max(1, len(part.rows))
 
 
 def _number(part: Part) -> int:

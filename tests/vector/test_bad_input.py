@@ -28,6 +28,7 @@ from hekla.vector import (
     VectorSchema,
 )
 from hekla.vector.disk import Disk
+from hekla.vector.errors import PointError
 from hekla.vector.log import MAX_RECORD_BYTES, Log, log_path
 from hekla.vector.schema import Metric, VectorDtype
 
@@ -244,6 +245,12 @@ def test_shapes_of_arrays_that_do_not_belong_together_are_refused(kept: Collecti
     with pytest.raises(HeklaError, match=r"vectors\['cos'\]\[1\]: is all zeros"):
         kept.upsert_arrays([1, 2], {"cos": np.array([[1, 1], [0, 0]])})
     assert len(kept) == NUMBERS
+
+
+@pytest.mark.parametrize("vectors", [np.zeros(2, np.float32), [1.0, 2.0], None, "l2"])
+def test_vectors_without_names_are_refused_with_how_to_name_them(kept: Collection, vectors: Any) -> None:
+    with pytest.raises(PointError, match=r"\$\.points\[0\]\.vector: expected vectors by their names; write"):
+        kept.upsert([Point(1, vectors)])
 
 
 def test_the_last_of_points_with_one_id_in_a_batch_stays(tmp_path: Path) -> None:

@@ -405,14 +405,10 @@ class Collection:
 
         is_whole: into one segment; else as far as the upkeep thread would. Errors: DiskError.
         """
-        self._store.seal()
         if is_whole:
-            segments = [part for part in self._store.version.parts if isinstance(part.source, Segment)]
-            numbers = [part.source.number for part in segments if isinstance(part.source, Segment)]
-            is_done = len(segments) == 1 and segments[0].live == len(segments[0].rows)
-            if numbers and not (is_done and _is_optimised(segments[0].source)):
-                self._store.merge(numbers, threads=usable_cpus())  # somebody waits for it
+            self._store.merge_all(threads=usable_cpus())  # somebody waits for it
         else:
+            self._store.seal()
             while merge_once(self._store):
                 pass
 
@@ -470,10 +466,6 @@ def delete_collection(folder: Path | str, *, disk: Disk | None = None) -> None:
         disk.remove_folder(where)
     finally:
         lock.release()
-
-
-def _is_optimised(source: object) -> bool:
-    return isinstance(source, Segment) and bool(source.about["is_optimised"])
 
 
 def _grouped(points: Sequence[ScoredPoint], by: str, group_size: int) -> dict[Any, list[ScoredPoint]]:

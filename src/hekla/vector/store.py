@@ -242,6 +242,16 @@ class Store:
             if parts:
                 self._replace_parts(parts, None, is_optimised=is_optimised, threads=threads)
 
+    def merge_all(self, *, threads: int = 1) -> None:
+        """Seal the tail and turn all segments into one; nothing where they are one that needs nothing. As `merge`."""
+        with self._maintain:  # of both: what is merged must be what was found
+            self.seal()
+            found = [part for part in self._latest.parts if isinstance(part.source, Segment)]
+            sources = [part.source for part in found if isinstance(part.source, Segment)]
+            is_one = len(found) == 1 and found[0].live == len(found[0].rows)
+            if not (is_one and sources[0].about["is_optimised"]):
+                self.merge([source.number for source in sources], threads=threads)
+
     def _replace_parts(
         self, old: Sequence[Part], log_start: int | None, *, is_optimised: bool, threads: int = 1
     ) -> None:

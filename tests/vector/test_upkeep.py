@@ -10,8 +10,8 @@ from hekla.vector import CollectionSchema, VectorSchema
 from hekla.vector.batch import rows_from_arrays
 from hekla.vector.disk import Disk
 from hekla.vector.rows import AnyArray, ids_of
-from hekla.vector.segment_sections import segment_sections
 from hekla.vector.segment import Segment
+from hekla.vector.segment_sections import segment_sections
 from hekla.vector.store import SegmentPlan, Store, create_store
 from hekla.vector.upkeep import due_merge
 

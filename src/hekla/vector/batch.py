@@ -26,7 +26,8 @@ def rows_from_points(schema: CollectionSchema, points: Sequence[Point], where: s
     ids = [read_id(point.id, f"{where}[{i}].id") for i, point in enumerate(points)]
     known_names = schema.vectors.keys() | schema.sparse.keys()
     for i, point in enumerate(points):
-        if type(point.vectors) is not dict and not isinstance(point.vectors, Mapping):
+        given: object = point.vectors  # whatever the caller passed
+        if not isinstance(given, dict | Mapping):
             cure = 'write {"": vector} for the vector without a name'
             raise PointError("expected vectors by their names", where=f"{where}[{i}].vector", cure=cure)
         for name in point.vectors:

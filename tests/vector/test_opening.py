@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import threading
 from pathlib import Path
 
@@ -23,6 +24,10 @@ def fill(folder: Path, count: int, schema: CollectionSchema = SCHEMA) -> None:
         payloads = [{"colour": ["red", "green"][i % 2]} for i in range(count)]
         collection.upsert_arrays(np.arange(count, dtype=np.uint64), vectors, payloads)
         collection.optimise()
+
+
+def upsert(collection: Collection, key: int) -> None:
+    collection.upsert_arrays(np.array([key], np.uint64), np.zeros((1, 8), np.float32))
 
 
 def read_bytes() -> int:
@@ -182,6 +187,23 @@ def test_a_file_is_no_collection(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     with pytest.raises(NotFoundError, match="holds no collection"):
         Collection.open(tmp_path / "file")
+
+
+def test_rows_that_the_log_says_are_deleted_stay_so_when_the_log_goes(tmp_path: Path) -> None:
+    """Also of a segment of which others were deleted before, and written down with its file."""
+    folder, killed = tmp_path / "points", tmp_path / "killed"
+    fill(folder, 3)
+    with Collection.open(folder, has_upkeep=False) as collection:
+        collection.delete([0])
+        upsert(collection, 7)  # what is sealed at the end, deletions with it
+    with Collection.open(folder, has_upkeep=False) as collection:
+        collection.delete([1])
+        upsert(collection, 8)
+        shutil.copytree(folder, killed)
+    for _ in range(3):  # the first has it of the log, and writes what the others have
+        with Collection.open(killed, has_upkeep=False) as collection:
+            assert [record.id for record in collection.scroll()[0]] == [2, 7, 8]
+            assert len(collection) == 3
 
 
 def test_the_lock_says_who_holds_it_whoever_held_it_before(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ class NamedFiles:
     """What one collection's manifest names. For one thread at a time."""
 
     def __init__(self, folder: Path, disk: Disk, manifest: Manifest, version: Version) -> None:
-        """version: as the files were opened, with the log's batches."""
+        """version: as the files have it, without the log's batches: what these delete is in no file yet."""
         self._folder, self._disk, self.manifest = folder, disk, manifest
         self._written_deletes = {
             entry.number: (entry.deleted, _deleted_of(version, entry.number))

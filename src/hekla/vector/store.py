@@ -90,12 +90,12 @@ class Store:
         self._tail = Tail(manifest.schema)
         parts = (*opened.parts, whole(self._tail.growing.view(), self._tail))
         self._latest = Version(manifest.log_start - 1, manifest.schema, parts)
+        self._files = NamedFiles(folder, disk, manifest, self._latest)
         for record in read_logs(folder, manifest, opened):
             self._replay(record)
         self._visible = self._latest
         self._damaged = dict.fromkeys(opened.damaged)  # in order, each once
         self._damaged_segments: set[int] = set()
-        self._files = NamedFiles(folder, disk, manifest, self._latest)
         if lock is not None:
             self._open_log(opened)
 
